@@ -1,0 +1,59 @@
+"""What is thought of every model at one moment: the only thing that a strategy gets to see.
+
+A `Beliefs` says, for a batch of queries on which the same set of models has run, how good each answer is or would be,
+how far running a model would move that estimate, and what it would cost. How the numbers came about is the
+estimators' business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Beliefs:
+    r"""Estimates of quality and cost for m queries on which the same models have run.
+
+    Parameters
+    ----------
+    ran : bool array, shape (k,)
+        The models that have run, the set S.
+    mean : float array, shape (m, k)
+        :math:`\hat q_i(x)`: for a model that has run its post-hoc estimate, for the others the ex-ante estimate.
+    spread : float array, shape (m, k)
+        Standard deviation of the change in :math:`\hat q_i(x)` that running model i would bring; 0 for models in S.
+    cost : float array, shape (m, k)
+        :math:`\hat c_i(x)`, the expected cost of running model i; not used for models in S.
+
+    References
+    ----------
+    Dekoninck, Baader and Vechev (2025), section on cascade routing; chapter "Quality estimation".
+
+    Examples
+    --------
+    >>> now = Beliefs(np.array([True, False]), np.array([[0.2, 0.7]]), np.array([[0, 0.1]]), np.array([[1.0, 5.0]]))
+    >>> len(now)
+    1
+    """
+
+    ran: np.ndarray
+    mean: np.ndarray
+    spread: np.ndarray
+    cost: np.ndarray
+
+    def __len__(self) -> int:
+        """Return the number of queries in the batch, m."""
+        return len(self.mean)
+
+    def take(self, rows: slice | np.ndarray) -> Beliefs:
+        """Return the beliefs about some queries of the batch.
+
+        Examples
+        --------
+        >>> two = Beliefs(np.array([False]), np.array([[0.2], [0.4]]), np.zeros((2, 1)), np.ones((2, 1)))
+        >>> two.take(slice(1, 2)).mean
+        array([[0.4]])
+        """
+        return replace(self, mean=self.mean[rows], spread=self.spread[rows], cost=self.cost[rows])

@@ -1,0 +1,382 @@
+r"""The cost–quality curve of a strategy at every price at once, and the two curves that frame all others.
+
+A `Frontier` holds what a strategy really cost and achieved on n queries as λ falls from ∞ to 0. Below it lies the
+hull of the single models, which needs no strategy; above it the omniscient bound, which no router can beat.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy.sparse import csr_array
+
+from . import _checks, envelope
+from .outcomes import Outcomes
+
+# Bootstrap replicates follow a curve at this many points at most: enough to fix an AUC to a few parts in a million.
+_REPLICATE_POINTS = 2_000
+# Bootstrap weights held in memory at once (160 MB).
+_WEIGHTS_AT_ONCE = 20_000_000
+
+
+class Leaves(NamedTuple):
+    """How every query ends on every stretch of the λ-axis: flat arrays, in any order.
+
+    For prices in [``low``, ``high``) the query ``query`` ends with the realised ``cost`` and ``quality``. The
+    stretches of one query tile [0, ∞).
+    """
+
+    query: np.ndarray
+    high: np.ndarray
+    low: np.ndarray
+    cost: np.ndarray
+    quality: np.ndarray
+
+
+class Steps(NamedTuple):
+    """Leaves as differences, by falling price: passing below ``price`` adds ``cost`` and ``quality`` to a query."""
+
+    query: np.ndarray
+    price: np.ndarray
+    cost: np.ndarray
+    quality: np.ndarray
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Frontier:
+    r"""A cost–quality curve, exact for all prices λ; made by strategies, `single_models` and `omniscient`.
+
+    Point j is what was really spent and achieved, per query on average, at every price with
+    ``lam[j] <= price < lam[j - 1]`` (``lam[-1]`` standing for ∞). The points run from the cheapest to the dearest;
+    between neighbours lie the mixtures of both, so the curve is linear there.
+
+    Parameters
+    ----------
+    name : str
+        What the curve shows, used in legends and tables.
+    outcomes : Outcomes
+        The queries played, n of them.
+    lam : float array, shape (p,)
+        Prices in quality per unit of cost, falling, the last one 0. Playing at ``lam[j]`` gives point j.
+    cost : float array, shape (p,)
+        Mean realised cost per query, in ``outcomes.cost_unit``.
+    quality : float array, shape (p,)
+        Mean realised quality.
+    steps : Steps
+        What each query contributes, for resampling.
+
+    Examples
+    --------
+    >>> pool = Outcomes([[0, 1], [1, 1]], [[1, 5], [1, 5]], models=["small", "large"])
+    >>> omniscient(pool)
+    omniscient: 2 points, cost 1 to 3, quality 0.5 to 1, AUC 0.8750
+    """
+
+    name: str
+    outcomes: Outcomes
+    lam: np.ndarray
+    cost: np.ndarray
+    quality: np.ndarray
+    steps: Steps
+
+    @classmethod
+    def from_leaves(cls, name: str, outcomes: Outcomes, leaves: Leaves) -> Frontier:
+        """Pool how all queries end into one curve: sort every change by price and add them up.
+
+        Parameters
+        ----------
+        name : str
+            What the curve shows.
+        outcomes : Outcomes
+            The n queries played.
+        leaves : Leaves
+            How they ended.
+        """
+        steps = _steps(leaves)
+        last = np.append(_changes(steps.price), True)
+        n = len(outcomes)
+        return cls(
+            name=name,
+            outcomes=outcomes,
+            lam=np.append(steps.price[last][1:], 0.0),
+            cost=np.cumsum(steps.cost)[last] / n,
+            quality=np.cumsum(steps.quality)[last] / n,
+            steps=steps,
+        )
+
+    @cached_property
+    def budget(self) -> np.ndarray:
+        """The mean cost per query that must be granted to reach each point: the running maximum of `cost`.
+
+        The two differ only where estimates of cost were so wrong that a lower price happened to spend less.
+        """
+        return np.maximum.accumulate(self.cost)
+
+    def quality_at(self, cost: ArrayLike) -> np.ndarray:
+        """Return the mean quality that a mean cost per query buys; NaN below the cheapest point.
+
+        Examples
+        --------
+        >>> pool = Outcomes([[0, 1], [1, 1]], [[1, 5], [1, 5]])
+        >>> omniscient(pool).quality_at([0.5, 2, 100])
+        array([ nan, 0.75, 1. ])
+        """
+        return np.interp(cost, self.budget, self.quality, left=np.nan)
+
+    def cost_at(self, quality: float) -> float:
+        """Return the least mean cost per query at which the curve reaches `quality`; ∞ if it never does.
+
+        Examples
+        --------
+        >>> pool = Outcomes([[0, 1], [1, 1]], [[1, 5], [1, 5]])
+        >>> omniscient(pool).cost_at(0.75), omniscient(pool).cost_at(1.1)
+        (2.0, inf)
+        """
+        reached = np.flatnonzero(self.quality >= quality)
+        if not reached.size:
+            return np.inf
+        j = int(reached[0])
+        if j == 0:
+            return float(self.budget[0])
+        return float(np.interp(quality, self.quality[[j - 1, j]], self.budget[[j - 1, j]]))
+
+    def price_for(self, budget: float) -> tuple[float, float]:
+        r"""Return the price λ and the share γ of the cheap side of its tie that spend `budget` per query.
+
+        Parameters
+        ----------
+        budget : float
+            Mean cost per query, at least that of the first point. ∞ is allowed.
+
+        Returns
+        -------
+        lam, gamma : float
+            If the budget is slack, λ = 0 and γ = 1. Otherwise γ mixes the points on both sides of λ.
+
+        Raises
+        ------
+        TypeError
+            If `budget` is not a number.
+        ValueError
+            If it is NaN, or less than the cheapest point costs.
+
+        References
+        ----------
+        Theorem "optimal routing": :math:`s^* = \gamma s_{min}^\lambda + (1 - \gamma) s_{max}^\lambda`.
+
+        Examples
+        --------
+        >>> pool = Outcomes([[0, 1], [1, 1]], [[1, 5], [1, 5]])
+        >>> omniscient(pool).price_for(2.5)
+        (0.25, 0.25)
+        """
+        least = self.cost[0]
+        mend = (
+            f"The cheapest this strategy can do here is {least:g} {self.outcomes.cost_unit}".rstrip() + " per query."
+        )
+        budget = _checks.number("budget", budget, low=least, high=np.inf, mend=mend)
+        dear = int(np.searchsorted(self.budget, budget, side="right"))
+        if dear == len(self.budget):
+            return 0.0, 1.0
+        low, high = self.budget[dear - 1], self.budget[dear]
+        return float(self.lam[dear - 1]), float((high - budget) / (high - low))
+
+    def auc(self) -> float:
+        r"""Return the area under the curve between the cheapest and the dearest single model, over that width.
+
+        This is a mean quality over all budgets in that range. A curve that starts later begins at the lowest quality
+        of any single model; one that ends earlier is extended flat. If all models cost the same there is no width,
+        and the quality at that cost is returned.
+
+        References
+        ----------
+        Dekoninck, Baader and Vechev (2025), section on experiments.
+        """
+        return float(
+            _auc(self.budget, self.quality, self.outcomes.cost.mean(axis=0), self.outcomes.quality.mean(axis=0))
+        )
+
+    def bootstrap(self, resamples: int = 1_000, *, seed: int = 0) -> np.ndarray:
+        """Return the AUC on `resamples` samples of n queries drawn with replacement.
+
+        With the same seed, two curves on the same outcomes see the same samples: their differences are paired.
+
+        Returns
+        -------
+        float array, shape (resamples,)
+
+        Notes
+        -----
+        Prices stay attached to queries, so a replicate needs no replay: its curve is a reweighted sum of steps. The
+        price range, and hence the width of the area, is redrawn with the queries. Time grows with resamples × n.
+
+        References
+        ----------
+        Efron and Tibshirani (1993).
+        """
+        mend = "1,000 is a good choice."
+        resamples = int(_checks.number("resamples", resamples, low=1, high=1e9, mend=mend))
+        n, rng = len(self.outcomes), np.random.default_rng(seed)
+        chunk = max(1, _WEIGHTS_AT_ONCE // n)
+        sizes = [min(chunk, resamples - done) for done in range(0, resamples, chunk)]
+        return np.concatenate([self._replicates(rng.multinomial(n, np.full(n, 1 / n), size) / n) for size in sizes])
+
+    def _replicates(self, weights: np.ndarray) -> np.ndarray:
+        """Return the AUC for each row of weights over the queries."""
+        cost, quality = (np.cumsum((grouped.T @ weights.T).T, axis=1) for grouped in self._grouped_steps)
+        budget = np.maximum.accumulate(cost, axis=1)
+        model_cost, model_quality = weights @ self.outcomes.cost, weights @ self.outcomes.quality
+        return np.array([_auc(*curve) for curve in zip(budget, quality, model_cost, model_quality, strict=True)])
+
+    def compare(self, other: Frontier, *, resamples: int = 1_000, level: float = 0.95, seed: int = 0) -> Comparison:
+        """Compare the AUC with that of another curve on the same outcomes by paired bootstrap.
+
+        Raises
+        ------
+        ValueError
+            If the two curves were not made on the same outcomes.
+
+        Examples
+        --------
+        >>> pool = Outcomes([[0, 1], [1, 1], [1, 0]], [[1, 5], [1, 5], [1, 5]])
+        >>> round(omniscient(pool).compare(single_models(pool), resamples=200).difference, 3)
+        0.278
+        """
+        if self.outcomes is not other.outcomes:
+            raise ValueError(f"{self.name!r} and {other.name!r} were played on different outcomes; play both on one.")
+        _checks.number("level", level, low=0, high=1, mend="Use 0.95 for a 95 % interval.")
+        replicates = self.bootstrap(resamples, seed=seed) - other.bootstrap(resamples, seed=seed)
+        low, high = np.quantile(replicates, [(1 - level) / 2, (1 + level) / 2])
+        return Comparison(self.name, other.name, self.auc() - other.auc(), low, high, level)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the points of the curve as a table with the columns lam, cost and quality."""
+        return pd.DataFrame({"lam": self.lam, "cost": self.cost, "quality": self.quality})
+
+    def plot(self, ax=None, **line):
+        """Draw the curve; `line` goes to matplotlib's ``Axes.plot``."""
+        from . import plots
+
+        return plots.frontiers([self], ax=ax, **line)
+
+    def __repr__(self) -> str:
+        """Return the name, the ends of the curve and its AUC."""
+        ends = (
+            f"cost {self.cost[0]:.4g} to {self.cost[-1]:.4g}, quality {self.quality[0]:.4g} to {self.quality[-1]:.4g}"
+        )
+        return f"{self.name}: {len(self.lam)} points, {ends}, AUC {self.auc():.4f}"
+
+    @cached_property
+    def _grouped_steps(self) -> tuple[csr_array, csr_array]:
+        """The steps as two sparse (n, groups) matrices, neighbouring prices pooled where there are too many."""
+        price = self.steps.price
+        group = np.cumsum(np.append(False, _changes(price)))
+        points = group[-1] + 1
+        if points > _REPLICATE_POINTS:
+            group = np.where(group == 0, 0, 1 + (group - 1) * (_REPLICATE_POINTS - 1) // (points - 1))
+        shape = (len(self.outcomes), group[-1] + 1)
+        return tuple(csr_array((d, (self.steps.query, group)), shape) for d in (self.steps.cost, self.steps.quality))
+
+
+@dataclass(frozen=True, repr=False)
+class Comparison:
+    """The difference in AUC between two curves on the same queries, with a paired bootstrap interval.
+
+    Parameters
+    ----------
+    name, other : str
+        The two curves; the difference is the first minus the second.
+    difference, low, high : float
+        The difference on all queries and the ends of its interval, in units of quality.
+    level : float
+        The confidence level of the interval.
+    """
+
+    name: str
+    other: str
+    difference: float
+    low: float
+    high: float
+    level: float
+
+    def __repr__(self) -> str:
+        """Return the difference and its interval in hundredths, as AUCs are usually quoted."""
+        low, high = 100 * self.low, 100 * self.high
+        interval = f"[{low:+.2f}, {high:+.2f}] ({self.level:.0%}, paired bootstrap)"
+        return f"AUC ×100 of {self.name} − {self.other}: {100 * self.difference:+.2f} {interval}"
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a table with one row."""
+        return pd.DataFrame([self.__dict__])
+
+
+def single_models(outcomes: Outcomes, *, name: str = "single models") -> Frontier:
+    """Return the upper concave hull of the single models: what mixing them blindly achieves.
+
+    This is the linear-interpolation baseline of Dekoninck, Baader and Vechev (2025).
+
+    Examples
+    --------
+    >>> single_models(Outcomes([[0, 1], [1, 1]], [[1, 5], [1, 5]])).quality_at(3)
+    np.float64(0.75)
+    """
+    hull = envelope.segments(outcomes.summary["cost"].to_numpy()[None], outcomes.summary["quality"].to_numpy()[None])
+    n, h = len(outcomes), len(hull.plan)
+    every = Leaves(
+        query=np.repeat(np.arange(n), h),
+        high=np.tile(hull.high, n),
+        low=np.tile(hull.low, n),
+        cost=outcomes.cost[:, hull.plan].ravel(),
+        quality=outcomes.quality[:, hull.plan].ravel(),
+    )
+    return Frontier.from_leaves(name, outcomes, every)
+
+
+def omniscient(outcomes: Outcomes, *, name: str = "omniscient") -> Frontier:
+    """Return the curve of a router that knows every quality and cost beforehand: the bound for all routers.
+
+    It bounds cascades too, since a cascade pays for every model it runs and answers with one of them.
+
+    Examples
+    --------
+    >>> omniscient(Outcomes([[0, 1], [1, 1]], [[1, 5], [1, 5]])).quality_at(3)
+    np.float64(1.0)
+    """
+    best = envelope.segments(outcomes.cost, outcomes.quality)
+    cost, quality = outcomes.cost[best.row, best.plan], outcomes.quality[best.row, best.plan]
+    return Frontier.from_leaves(name, outcomes, Leaves(best.row, best.high, best.low, cost, quality))
+
+
+def _steps(leaves: Leaves) -> Steps:
+    """Return the change at the upper end of every leaf, if there is one, sorted by falling price."""
+    order = np.lexsort((-leaves.high, leaves.query))
+    query, price = leaves.query[order], leaves.high[order]
+    first = np.append(True, _changes(query))
+    cost, quality = (np.where(first, v, np.diff(v, prepend=0.0)) for v in (leaves.cost[order], leaves.quality[order]))
+    change = first | (cost != 0) | (quality != 0)
+    falling = np.flatnonzero(change)[np.argsort(-price[change], kind="stable")]
+    return Steps(query[falling], price[falling], cost[falling], quality[falling])
+
+
+def _changes(values: np.ndarray) -> np.ndarray:
+    """Return where an entry differs from the one before it, for all but the first; infinite entries are welcome."""
+    return values[1:] != values[:-1]
+
+
+def _auc(budget: np.ndarray, quality: np.ndarray, model_cost: np.ndarray, model_quality: np.ndarray) -> float:
+    """Return the area under one curve as `Frontier.auc` defines it."""
+    low, high = model_cost.min(), model_cost.max()
+    if budget[0] > low:
+        budget, quality = np.append(low, budget), np.append(model_quality.min(), quality)
+    if low == high:
+        return np.interp(low, budget, quality)
+    # Where several points share a budget the curve jumps: it enters the range above a jump and leaves it below one.
+    enter, leave = np.searchsorted(budget, low, side="right"), np.searchsorted(budget, high, side="left")
+    left, right = np.interp(low, budget, quality), np.interp(high, budget[: leave + 1], quality[: leave + 1])
+    heights = np.concatenate([[left], quality[enter:leave], [right]])
+    return np.trapezoid(heights, np.concatenate([[low], budget[enter:leave], [high]])) / (high - low)

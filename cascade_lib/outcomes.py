@@ -1,0 +1,313 @@
+"""What every model did on every query: the data that everything else starts from.
+
+`Outcomes` is a validated, immutable pair of tables, quality and cost, with names and features. It knows nothing of
+estimates, budgets or strategies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from types import MappingProxyType
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from . import _checks
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Outcomes:
+    r"""The quality :math:`q_i(x)` and cost :math:`c_i(x)` of k models on n queries.
+
+    Parameters
+    ----------
+    quality : array_like, shape (n, k)
+        How good the answer of model i to query x is, e.g. 1 = right and 0 = wrong. Finite.
+    cost : array_like, shape (n, k)
+        What that answer cost, in `cost_unit`. Finite and not negative; zero is allowed.
+    models : sequence of k distinct str, optional
+        Names of the columns. Default: ``model-0``, ``model-1``, …
+    query : pandas.DataFrame with n rows, optional
+        Ex-ante features: what is known of a query before any model has been called. Its index names the queries.
+    answers : mapping of str to array_like of shape (n, k), optional
+        Post-hoc features: what is known of an answer once it has been given, e.g. its margin. NaN means missing.
+    cost_unit : str, optional
+        The unit of `cost`, shown on axes and in tables, e.g. ``"tokens"`` or ``"USD"``.
+
+    Raises
+    ------
+    TypeError
+        If a table is not made of numbers, or `query` is not a data frame.
+    ValueError
+        If shapes disagree, a table is empty, an entry of quality or cost is NaN or infinite, a cost is negative or a
+        model name occurs twice. The message names the argument, the first bad row and model, and the mend.
+
+    Notes
+    -----
+    The arrays are copied and read-only, so that no later step can change the data under an analysis.
+
+    Examples
+    --------
+    >>> outcomes = Outcomes([[0, 1], [1, 1]], [[1, 5], [1, 7]], models=["small", "large"], cost_unit="tokens")
+    >>> outcomes
+    Outcomes: 2 queries × 2 models, cost in tokens
+             quality  cost
+    small        0.5   1.0
+    large        1.0   6.0
+    """
+
+    quality: np.ndarray
+    cost: np.ndarray
+    models: tuple[str, ...] = None
+    query: pd.DataFrame = None
+    answers: Mapping[str, np.ndarray] = None
+    cost_unit: str = ""
+
+    def __post_init__(self) -> None:
+        """Check and freeze everything that was handed in."""
+        quality = _checks.table("quality", self.quality)
+        models = _checks.names(self.models, quality.shape[1])
+        cost = _checks.table("cost", self.cost, quality.shape)
+        checked = {
+            "quality": _checks.finite("quality", quality, models),
+            "cost": _checks.non_negative("cost", cost, models),
+            "models": models,
+            "query": _query_frame(self.query, len(quality)),
+            "answers": _answer_tables(self.answers, quality.shape),
+        }
+        for field, value in checked.items():
+            object.__setattr__(self, field, value)
+
+    def __len__(self) -> int:
+        """Return the number of queries, n."""
+        return len(self.quality)
+
+    @property
+    def k(self) -> int:
+        """The number of models."""
+        return len(self.models)
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """Mean quality and mean cost of every model, one row per model."""
+        columns = {"quality": self.quality.mean(axis=0), "cost": self.cost.mean(axis=0)}
+        return pd.DataFrame(columns, index=list(self.models))
+
+    def __repr__(self) -> str:
+        """Return the size of the tables and the mean quality and cost of every model."""
+        return f"{self._headline()}\n{self.summary}"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self._headline()}</p>{self.summary.to_html()}"
+
+    def _headline(self) -> str:
+        unit = f", cost in {self.cost_unit}" if self.cost_unit else ""
+        return f"Outcomes: {len(self)} queries × {self.k} models{unit}"
+
+    def plot(self, ax=None):
+        """Draw the models in the plane of cost and quality with the hull that mixing them reaches."""
+        from . import plots
+
+        return plots.plane(self, ax=ax)
+
+    def take(self, rows: ArrayLike) -> Outcomes:
+        """Return the queries `rows` (positions or a boolean mask of length n), in that order.
+
+        Examples
+        --------
+        >>> len(Outcomes([[0.0], [1.0], [2.0]], [[1.0], [1.0], [1.0]]).take([2, 0]))
+        2
+        """
+        rows = np.asarray(rows)
+        answers = {name: values[rows] for name, values in self.answers.items()}
+        return replace(
+            self, quality=self.quality[rows], cost=self.cost[rows], query=self.query.iloc[rows], answers=answers
+        )
+
+    def select(self, models: Sequence[str]) -> Outcomes:
+        """Return the pool that has only the models named, in the order named.
+
+        Raises
+        ------
+        ValueError
+            If a name is not in the pool; the message lists those that are.
+
+        Examples
+        --------
+        >>> Outcomes([[0, 1]], [[1, 5]], models=["small", "large"]).select(["large"]).models
+        ('large',)
+        """
+        unknown = [name for name in models if name not in self.models]
+        if unknown:
+            raise ValueError(f"models not in this pool: {', '.join(unknown)}. It has: {', '.join(self.models)}.")
+        columns = [self.models.index(name) for name in models]
+        answers = {name: values[:, columns] for name, values in self.answers.items()}
+        return replace(
+            self, quality=self.quality[:, columns], cost=self.cost[:, columns], models=tuple(models), answers=answers
+        )
+
+    def split(self, *shares: float, seed: int) -> tuple[Outcomes, ...]:
+        """Split the queries at random into disjoint parts whose sizes have the given shares.
+
+        Parameters
+        ----------
+        *shares : float
+            Positive, adding up to 1, e.g. ``split(0.4, 0.2, 0.4, seed=0)``.
+        seed : int
+            Seed of the shuffle.
+
+        Raises
+        ------
+        ValueError
+            If the shares are not positive, do not add up to 1, or leave a part without any query.
+
+        Examples
+        --------
+        >>> pool = Outcomes([[0.0]] * 10, [[1.0]] * 10)
+        >>> [len(part) for part in pool.split(0.5, 0.3, 0.2, seed=0)]
+        [5, 3, 2]
+        """
+        if not shares or min(shares) <= 0 or not np.isclose(sum(shares), 1):
+            raise ValueError(
+                f"shares must be positive and add up to 1; got {shares}, which add up to {sum(shares):g}."
+            )
+        cuts = np.round(np.cumsum(shares)[:-1] * len(self)).astype(int)
+        parts = np.split(np.random.default_rng(seed).permutation(len(self)), cuts)
+        if not all(len(part) for part in parts):
+            raise ValueError(f"{len(self)} queries are too few for the shares {shares}: a part would be empty.")
+        return tuple(self.take(np.sort(part)) for part in parts)
+
+    def resample(self, n: int | None = None, *, seed: int) -> Outcomes:
+        """Draw `n` queries with replacement (default: as many as there are).
+
+        Examples
+        --------
+        >>> len(Outcomes([[0.0], [1.0]], [[1.0], [1.0]]).resample(100, seed=0))
+        100
+        """
+        size = len(self) if n is None else n
+        if size < 1:
+            raise ValueError(f"n must be at least 1; got {size}.")
+        return self.take(np.random.default_rng(seed).integers(len(self), size=size))
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        *,
+        query_features: Sequence[str] = (),
+        answer_features: Sequence[str] = (),
+        cost_unit: str = "",
+    ) -> Outcomes:
+        """Build outcomes from a long table: one row per query and model.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame
+            Columns ``query``, ``model``, ``quality`` and ``cost``, one row for every pair of query and model, in any
+            order of rows. Queries and models keep the order in which they first appear.
+        query_features : sequence of str
+            Columns known before any call; they must not differ between the rows of one query.
+        answer_features : sequence of str
+            Columns known after the call, one value per query and model.
+        cost_unit : str
+            The unit of the column ``cost``.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing, a pair of query and model occurs twice or never, or a query feature differs within
+            one query. The message names the first offender.
+
+        Examples
+        --------
+        >>> log = pd.DataFrame({"query": ["a", "a"], "model": ["small", "large"], "quality": [0, 1], "cost": [1, 5]})
+        >>> Outcomes.from_frame(log).quality
+        array([[0., 1.]])
+        """
+        wanted = ["query", "model", "quality", "cost", *query_features, *answer_features]
+        missing = [column for column in wanted if column not in frame.columns]
+        if missing:
+            raise ValueError(
+                f"the frame lacks the columns {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}."
+            )
+        _refuse_incomplete_pairs(frame)
+        _refuse_varying_features(frame, query_features)
+        queries, models = frame["query"].unique(), [str(name) for name in frame["model"].unique()]
+        cells = frame.assign(model=frame["model"].astype(str)).set_index(["query", "model"])
+        grid = cells.reindex(pd.MultiIndex.from_product([queries, models]))
+        shape = (len(queries), len(models))
+        features = frame.drop_duplicates("query").set_index("query")[list(query_features)]
+        return cls(
+            grid["quality"].to_numpy().reshape(shape),
+            grid["cost"].to_numpy().reshape(shape),
+            models=models,
+            query=features,
+            answers={name: grid[name].to_numpy().reshape(shape) for name in answer_features},
+            cost_unit=cost_unit,
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a long table with one row per query and model: the inverse of `from_frame`.
+
+        Examples
+        --------
+        >>> Outcomes([[0, 1]], [[1, 5]], models=["small", "large"]).to_frame()
+           query  model  quality  cost
+        0      0  small      0.0   1.0
+        1      0  large      1.0   5.0
+        """
+        columns = {
+            "query": np.repeat(self.query.index.to_numpy(), self.k),
+            "model": np.tile(self.models, len(self)),
+            "quality": self.quality.ravel(),
+            "cost": self.cost.ravel(),
+        }
+        columns |= {name: np.repeat(self.query[name].to_numpy(), self.k) for name in self.query}
+        columns |= {name: values.ravel() for name, values in self.answers.items()}
+        return pd.DataFrame(columns)
+
+
+def _query_frame(query: pd.DataFrame | None, n: int) -> pd.DataFrame:
+    if query is None:
+        return pd.DataFrame(index=pd.RangeIndex(n))
+    if not isinstance(query, pd.DataFrame):
+        raise TypeError(f"query must be a pandas DataFrame with {n} rows; got {type(query).__name__}.")
+    if len(query) != n:
+        raise ValueError(
+            f"query has {len(query)} rows, but quality has {n}: one row of features per query is needed."
+        )
+    return query
+
+
+def _answer_tables(answers: Mapping[str, ArrayLike] | None, shape: tuple[int, int]) -> Mapping[str, np.ndarray]:
+    tables = {str(name): np.array(values) for name, values in (answers or {}).items()}
+    for name, values in tables.items():
+        if values.shape != shape:
+            raise ValueError(
+                f"answers[{name!r}] has shape {values.shape}, but {shape} is expected: (queries, models)."
+            )
+        values.flags.writeable = False
+    return MappingProxyType(tables)
+
+
+def _refuse_incomplete_pairs(frame: pd.DataFrame) -> None:
+    counts = pd.crosstab(frame["query"], frame["model"])
+    rows, columns = np.nonzero(counts.to_numpy() != 1)
+    if len(rows):
+        query, model, count = counts.index[rows[0]], counts.columns[columns[0]], counts.iat[rows[0], columns[0]]
+        mend = "fill it in or drop the query" if count == 0 else "keep one of them"
+        raise ValueError(f"query {query!r} has {count} rows for model {model!r} instead of one: {mend}.")
+
+
+def _refuse_varying_features(frame: pd.DataFrame, features: Sequence[str]) -> None:
+    for name in features:
+        distinct = frame.groupby("query", sort=False)[name].nunique(dropna=False)
+        if (distinct > 1).any():
+            raise ValueError(
+                f"the query feature {name!r} takes several values within query {distinct.idxmax()!r}; "
+                "list it under answer_features if it depends on the model."
+            )

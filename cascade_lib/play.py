@@ -1,0 +1,233 @@
+"""Play a strategy on outcomes: at one price, or exactly for all prices in one pass.
+
+A query moves through *states*: the set of models that have run on it. In each state the strategy's plans have an
+upper concave envelope, so the λ-axis splits into segments, and on each of them the query either stops or runs one
+more model. `walk` follows all segments at once; `play` follows the one that contains a given price. Both take the same
+decisions from the same arithmetic, and know nothing of a strategy beyond its plans.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import pandas as pd
+
+from . import _checks, envelope
+from .beliefs import Beliefs
+from .estimators import Estimator
+from .frontier import Leaves
+from .outcomes import Outcomes
+
+STOP = -1
+"""Stands where a model's position would, when nothing more is run."""
+
+# Queries whose plans are looked at in one go: few enough that the arrays stay small even with 2,048 plans for each.
+_QUERIES_AT_ONCE = 2_048
+
+
+class Plans(NamedTuple):
+    """What may be done next with m queries, p plans for each.
+
+    `cost` (m, p) is the expected cost still to be paid, `value` (m, p) the expected quality in the end, −∞ where a
+    plan does not exist, and `members` (p, k) says which models a plan runs from now on: none if it stops.
+    """
+
+    cost: np.ndarray
+    value: np.ndarray
+    members: np.ndarray
+
+
+class Planner(Protocol):
+    """What this module needs to know of a strategy."""
+
+    name: str
+    depth: int | None
+    order: tuple[int, ...] | None
+
+    def plans(self, beliefs: Beliefs) -> Plans:
+        """Return the plans that the strategy considers in this state."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Play:
+    """What happened when a strategy was played on n queries.
+
+    Parameters
+    ----------
+    name : str
+        The strategy.
+    outcomes : Outcomes
+        The queries.
+    ran : bool array, shape (n, k)
+        The models that ran.
+    order : int array, shape (n, k)
+        The same models in the order in which they ran, then −1.
+    answer : int array, shape (n,)
+        The model whose answer was kept.
+
+    Examples
+    --------
+    >>> from cascade_lib import Router, TabulatedEstimator
+    >>> pool = Outcomes([[0, 1], [1, 1]], [[1, 5], [1, 5]], models=["small", "large"], cost_unit="tokens")
+    >>> Router().play(TabulatedEstimator(pool.quality, cost_ex_ante=pool.cost), pool, lam=0.1)
+    routing on 2 queries: 3 tokens, quality 1, 1 calls per query
+    """
+
+    name: str
+    outcomes: Outcomes
+    ran: np.ndarray
+    order: np.ndarray
+    answer: np.ndarray
+
+    @property
+    def cost(self) -> np.ndarray:
+        """What each query cost, shape (n,): the sum over the models that ran."""
+        return (self.outcomes.cost * self.ran).sum(axis=1)
+
+    @property
+    def quality(self) -> np.ndarray:
+        """The quality of the answer kept, shape (n,)."""
+        return self.outcomes.quality[np.arange(len(self.answer)), self.answer]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per query: the answering model, the number of calls, cost and quality."""
+        columns = {
+            "answer": np.asarray(self.outcomes.models)[self.answer],
+            "calls": self.ran.sum(axis=1),
+            "cost": self.cost,
+            "quality": self.quality,
+        }
+        return pd.DataFrame(columns, index=self.outcomes.query.index)
+
+    def plot(self, ax=None):
+        """Draw how often each model ran and how often its answer was kept."""
+        from . import plots
+
+        return plots.usage(self, ax=ax)
+
+    def __repr__(self) -> str:
+        """Return the mean cost, quality and number of calls."""
+        cost = f"{self.cost.mean():.4g} {self.outcomes.cost_unit or 'cost'}"
+        calls = f"{self.ran.sum(axis=1).mean():.3g} calls per query"
+        return f"{self.name} on {len(self.answer)} queries: {cost}, quality {self.quality.mean():.4g}, {calls}"
+
+
+def play(
+    planner: Planner, estimator: Estimator, outcomes: Outcomes, lam: float, *, dear: np.ndarray | None = None
+) -> Play:
+    """Play a strategy at one price; see `Strategy.play`."""
+    lam = _checks.number("lam", lam, low=0, high=np.inf, mend="A price is quality per unit of cost.")
+    n, k = outcomes.quality.shape
+    dear = np.zeros(n, dtype=bool) if dear is None else dear
+    ran, answer = np.zeros((n, k), dtype=bool), np.empty(n, dtype=int)
+    order = np.full((n, k), STOP)
+    pending = {0: [np.arange(n)]}
+    while pending:
+        state = min(pending, key=int.bit_count)
+        queries = np.sort(np.concatenate(pending.pop(state)))
+        segs, answers = _moves(planner, estimator, outcomes, state, queries)
+        model = envelope.at_price(segs, lam, dear[queries])
+        stop = model == STOP
+        answer[queries[stop]] = answers[stop]
+        for i in np.unique(model[~stop]):
+            onward = queries[model == i]
+            ran[onward, i] = True
+            order[onward, state.bit_count()] = i
+            pending.setdefault(state | 1 << int(i), []).append(onward)
+    return Play(planner.name, outcomes, ran, order, answer)
+
+
+def walk(planner: Planner, estimator: Estimator, outcomes: Outcomes) -> Leaves:
+    """Play a strategy at all prices at once; see `Strategy.frontier`.
+
+    A stretch (query, high, low) says for which prices a query is in some state. Cutting it where the query's segments
+    in that state end sends each piece on to the next state, or to a leaf where the query stops.
+    """
+    n = len(outcomes)
+    pending = {0: [(np.arange(n), np.full(n, np.inf), np.zeros(n))]}
+    leaves = []
+    while pending:
+        state = min(pending, key=int.bit_count)
+        query, high, low = (np.concatenate(parts) for parts in zip(*pending.pop(state), strict=True))
+        queries, row = np.unique(query, return_inverse=True)
+        segs, answers = _moves(planner, estimator, outcomes, state, queries)
+        piece, model, high, low = _cut(row, high, low, segs)
+        row, query, stop = row[piece], query[piece], model == STOP
+        leaves.append(_leaves(outcomes, state, query[stop], high[stop], low[stop], answers[row[stop]]))
+        for i in np.unique(model[~stop]):
+            pending.setdefault(state | 1 << int(i), []).append((query[model == i], high[model == i], low[model == i]))
+    return Leaves(*(np.concatenate(parts) for parts in zip(*leaves, strict=True)))
+
+
+def _moves(
+    planner: Planner, estimator: Estimator, outcomes: Outcomes, state: int, queries: np.ndarray
+) -> tuple[envelope.Segments, np.ndarray]:
+    """Return what to do next with `queries` in `state`, at every price, and the answer to keep where that is to stop.
+
+    The `plan` of the segments returned is the model to run next, or STOP.
+    """
+    m = len(queries)
+    ran = _models_in(state, outcomes.k)
+    if state.bit_count() == 1 and planner.depth == 1:
+        return _stop_always(m), np.full(m, ran.argmax())
+    beliefs = estimator.beliefs(outcomes, ran, queries)
+    answer = np.where(ran, beliefs.mean, -np.inf).argmax(axis=1)
+    if state.bit_count() == (planner.depth or outcomes.k):
+        return _stop_always(m), answer
+    return _segments(planner, beliefs), answer
+
+
+def _segments(planner: Planner, beliefs: Beliefs) -> envelope.Segments:
+    """Return the segments of the planner's plans, each plan replaced by the model that it runs next, or STOP."""
+    found = []
+    for start in range(0, len(beliefs), _QUERIES_AT_ONCE):
+        part = beliefs.take(slice(start, start + _QUERIES_AT_ONCE))
+        plans = planner.plans(part)
+        segs = envelope.segments(plans.cost, plans.value)
+        model = _next_model(planner, part, plans.members[segs.plan], segs.row)
+        found.append(segs._replace(row=segs.row + start, plan=model))
+    return envelope.Segments(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+
+def _next_model(planner: Planner, beliefs: Beliefs, members: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """Return the member of each plan that runs first: by the planner's order, else the cheapest expected."""
+    rank = beliefs.cost[row] if planner.order is None else np.argsort(planner.order)
+    first = np.where(members, rank, np.inf).argmin(axis=1)
+    return np.where(members.any(axis=1), first, STOP)
+
+
+def _stop_always(m: int) -> envelope.Segments:
+    return envelope.Segments(np.arange(m), np.full(m, STOP), np.full(m, np.inf), np.zeros(m))
+
+
+def _cut(
+    row: np.ndarray, high: np.ndarray, low: np.ndarray, segs: envelope.Segments
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Cut stretches of price by the segments of their rows; return each piece's stretch, next model, high and low."""
+    # Neighbouring segments that run the same model next need no cut between them.
+    begins = np.append(True, (segs.row[1:] != segs.row[:-1]) | (segs.plan[1:] != segs.plan[:-1]))
+    ends = np.append(begins[1:], True)
+    seg_row, seg_model, seg_high, seg_low = segs.row[begins], segs.plan[begins], segs.high[begins], segs.low[ends]
+    # Pair every stretch with every segment of its row, then keep the pairs that overlap.
+    first, beyond = np.searchsorted(seg_row, row), np.searchsorted(seg_row, row, side="right")
+    count = beyond - first
+    stretch = np.repeat(np.arange(len(row)), count)
+    seg = np.arange(count.sum()) + np.repeat(first - np.cumsum(count) + count, count)
+    high, low = np.minimum(high[stretch], seg_high[seg]), np.maximum(low[stretch], seg_low[seg])
+    overlap = high > low
+    return stretch[overlap], seg_model[seg[overlap]], high[overlap], low[overlap]
+
+
+def _leaves(
+    outcomes: Outcomes, state: int, query: np.ndarray, high: np.ndarray, low: np.ndarray, answer: np.ndarray
+) -> Leaves:
+    """Return the leaves of queries that stop in `state`, with what they really cost and achieved."""
+    ran = _models_in(state, outcomes.k)
+    return Leaves(query, high, low, outcomes.cost[np.ix_(query, ran)].sum(axis=1), outcomes.quality[query, answer])
+
+
+def _models_in(state: int, k: int) -> np.ndarray:
+    """Return the set of models that the bits of `state` stand for, bool (k,)."""
+    return (state >> np.arange(k) & 1).astype(bool)

@@ -1,0 +1,185 @@
+"""Figures in the book's style. Every strategy has one colour and one line style everywhere, readable in greyscale.
+
+Functions take an optional `ax` and return the axes they drew on; none of them shows or saves anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
+
+from . import envelope
+from .frontier import Frontier, single_models
+from .outcomes import Outcomes
+from .play import Play
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart; the line styles serve greyscale.
+LINES = {
+    "single models": {"color": "#7f7f7f", "linestyle": (0, (1, 1.5))},
+    "routing": {"color": "#0072b2", "linestyle": "-"},
+    "threshold cascade": {"color": "#cc79a7", "linestyle": (0, (3, 1, 1, 1, 1, 1))},
+    "cascade": {"color": "#e69f00", "linestyle": (0, (5, 1.5))},
+    "cascade routing": {"color": "#d55e00", "linestyle": (0, (6, 1, 1, 1))},
+    "Pandora's box": {"color": "#009e73", "linestyle": (0, (9, 1.5))},
+    "omniscient": {"color": "#000000", "linestyle": (0, (4, 3))},
+}
+
+STYLE = {
+    "figure.figsize": (6.0, 3.6),
+    "figure.dpi": 100,
+    "savefig.dpi": 150,
+    "figure.constrained_layout.use": True,
+    "figure.facecolor": "white",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "axes.prop_cycle": plt.cycler(
+        color=["#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#000000"]
+    ),
+    "lines.linewidth": 1.8,
+    "legend.frameon": False,
+}
+
+
+def use_style() -> None:
+    """Draw all figures from now on in the book's style.
+
+    Examples
+    --------
+    >>> use_style()
+    >>> plt.rcParams["axes.spines.top"]
+    False
+    """
+    plt.rcParams.update(STYLE)
+
+
+def plane(outcomes: Outcomes, *, ax: Axes | None = None) -> Axes:
+    """Draw the models of a pool in the plane of mean cost and mean quality, with 95 % intervals and their hull.
+
+    Parameters
+    ----------
+    outcomes : Outcomes
+        The pool. Intervals are ± 1.96 standard errors of the mean over its queries.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw. Default: new axes.
+
+    Examples
+    --------
+    >>> ax = plane(Outcomes([[0, 1], [1, 1]], [[1, 5], [1, 7]], models=["small", "large"], cost_unit="tokens"))
+    >>> ax.get_xlabel()
+    'mean cost per query (tokens)'
+    """
+    ax = _axes(ax)
+    cost, quality = outcomes.cost.mean(axis=0), outcomes.quality.mean(axis=0)
+    margin = 1.96 * outcomes.quality.std(axis=0) / np.sqrt(len(outcomes))
+    frontiers([single_models(outcomes, name="hull of the single models")], ax=ax, color="#7f7f7f", linestyle=":")
+    ax.errorbar(cost, quality, yerr=margin, fmt="o", color="#0072b2", ecolor="#9ab8cc", capsize=2, zorder=3)
+    for name, x, y in zip(outcomes.models, cost, quality, strict=True):
+        ax.annotate(name, (x, y), xytext=(6, -11), textcoords="offset points", fontsize=9)
+    return ax
+
+
+def frontiers(curves: Sequence[Frontier], *, ax: Axes | None = None, **line) -> Axes:
+    """Draw cost–quality curves of strategies that were played on the same outcomes.
+
+    Parameters
+    ----------
+    curves : sequence of Frontier
+        The curves; each is drawn in the style of its name in `LINES`.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw. Default: new axes.
+    **line
+        Options for ``Axes.plot`` that override the style.
+
+    Examples
+    --------
+    >>> ax = frontiers([single_models(Outcomes([[0, 1]], [[1, 5]]))])
+    >>> ax.get_ylabel()
+    'mean quality'
+    """
+    ax = _axes(ax)
+    for curve in curves:
+        ax.plot(curve.budget, curve.quality, **{"label": curve.name, **LINES.get(curve.name, {}), **line})
+    ax.set(xlabel=cost_label("mean cost per query", curves[0].outcomes), ylabel="mean quality")
+    ax.legend(loc="lower right")
+    return ax
+
+
+def tangent(cost: ArrayLike, value: ArrayLike, lam: float, *, names: Sequence[str], ax: Axes | None = None) -> Axes:
+    r"""Draw one query's plans, their upper envelope, and the line of slope λ that touches it at the best plan.
+
+    Parameters
+    ----------
+    cost, value : array_like, shape (p,)
+        The plans as points.
+    lam : float
+        The price: the slope of the tangent, finite.
+    names : sequence of p str
+        What to write beside the points.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw. Default: new axes.
+
+    Examples
+    --------
+    >>> ax = tangent([1, 5], [0.4, 0.9], 0.05, names=["small", "large"])
+    >>> ax.get_title(loc="left")
+    'λ = 0.05: large'
+    """
+    ax = _axes(ax)
+    cost, value = np.asarray(cost, dtype=float), np.asarray(value, dtype=float)
+    segs = envelope.segments(cost[None], value[None])
+    best = int(envelope.at_price(segs, lam, np.array([False]))[0])
+    ax.plot(cost[segs.plan], value[segs.plan], color="#7f7f7f", linestyle=":", zorder=1)
+    ax.scatter(cost, value, color="#0072b2", zorder=3)
+    ax.scatter(cost[best], value[best], s=130, facecolor="none", edgecolor="#d55e00", linewidth=2, zorder=4)
+    for name, x, y in zip(names, cost, value, strict=True):
+        ax.annotate(name, (x, y), xytext=(6, -12), textcoords="offset points", fontsize=9)
+    ax.axline((cost[best], value[best]), slope=lam, color="#d55e00", linewidth=1.2, zorder=2)
+    ax.set_title(f"λ = {lam:.3g}: {names[best]}", loc="left")
+    return ax
+
+
+def usage(play: Play, *, ax: Axes | None = None) -> Axes:
+    """Draw the share of queries on which each model ran and on which its answer was kept.
+
+    Examples
+    --------
+    >>> from cascade_lib import Router, TabulatedEstimator
+    >>> pool = Outcomes([[0, 1]], [[1, 5]], models=["small", "large"])
+    >>> ax = usage(Router().play(TabulatedEstimator(pool.quality, cost_ex_ante=pool.cost), pool, lam=0))
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['small', 'large']
+    """
+    ax = _axes(ax)
+    models = play.outcomes.models
+    at = np.arange(len(models))
+    kept = np.bincount(play.answer, minlength=len(models)) / len(play.answer)
+    ax.barh(at, play.ran.mean(axis=0), color="#c6dbe8", edgecolor="#0072b2", label="ran")
+    ax.barh(at, kept, height=0.4, color="#0072b2", label="answer kept")
+    ax.set(yticks=at, yticklabels=models, xlim=(0, 1), xlabel="share of queries")
+    ax.invert_yaxis()
+    ax.legend(loc="lower right")
+    return ax
+
+
+def cost_label(text: str, outcomes: Outcomes) -> str:
+    """Return `text` with the unit of cost, for an axis.
+
+    Examples
+    --------
+    >>> cost_label("budget", Outcomes([[1]], [[1]], cost_unit="USD"))
+    'budget (USD)'
+    """
+    return f"{text} ({outcomes.cost_unit})" if outcomes.cost_unit else text
+
+
+def _axes(ax: Axes | None) -> Axes:
+    return plt.subplots()[1] if ax is None else ax

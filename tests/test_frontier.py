@@ -1,0 +1,180 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cascade_lib import Outcomes, Router, TabulatedEstimator, omniscient, single_models
+from strategies_for_tests import best_by_linear_program, pools
+
+
+def curve_on_its_own_estimates(pool):
+    return Router().frontier(TabulatedEstimator(pool.quality, cost_ex_ante=pool.cost), pool)
+
+
+@given(pools(max_queries=6), st.floats(0, 1))
+def test_routing_equals_the_linear_program_at_every_budget(pool, share):
+    curve = curve_on_its_own_estimates(pool)
+    least, most = curve.cost[0], pool.cost.max(axis=1).mean()
+    budget = least + share * (most - least) + 1e-12
+    assert curve.quality_at(budget) == pytest.approx(
+        best_by_linear_program(pool.quality, pool.cost, budget), rel=0, abs=1e-9
+    )
+
+
+def test_routing_equals_the_linear_program_on_a_larger_instance():
+    rng = np.random.default_rng(0)
+    pool = Outcomes(rng.integers(0, 5, (200, 7)) / 4, rng.integers(0, 5, (200, 7)) / 2)
+    curve = curve_on_its_own_estimates(pool)
+    for budget in np.linspace(curve.cost[0], 2, 15):
+        assert curve.quality_at(budget) == pytest.approx(
+            best_by_linear_program(pool.quality, pool.cost, budget), rel=0, abs=1e-9
+        )
+
+
+@given(pools())
+def test_the_omniscient_bound_is_routing_on_the_truth(pool):
+    bound, curve = omniscient(pool), curve_on_its_own_estimates(pool)
+    np.testing.assert_array_equal(bound.lam, curve.lam)
+    np.testing.assert_array_equal(bound.cost, curve.cost)
+    np.testing.assert_array_equal(bound.quality, curve.quality)
+
+
+@given(pools())
+def test_the_hull_of_single_models_lies_between_every_model_and_the_bound(pool):
+    hull, bound = single_models(pool), omniscient(pool)
+    cost, quality = pool.cost.mean(axis=0), pool.quality.mean(axis=0)
+    assert (hull.quality_at(cost + 1e-12) >= quality - 1e-9).all()
+    assert (bound.quality_at(hull.cost + 1e-12) >= hull.quality - 1e-9).all()
+
+
+@given(pools())
+def test_each_point_is_what_playing_at_its_price_gives(pool):
+    rng = np.random.default_rng(1)
+    guess = TabulatedEstimator(rng.random(pool.quality.shape), cost_ex_ante=rng.random(pool.cost.shape))
+    curve = Router().frontier(guess, pool)
+    for lam, cost, quality in zip(curve.lam, curve.cost, curve.quality, strict=True):
+        result = Router().play(guess, pool, lam=lam)
+        assert result.cost.mean() == pytest.approx(cost, rel=0, abs=1e-12)
+        assert result.quality.mean() == pytest.approx(quality, rel=0, abs=1e-12)
+
+
+@given(pools(), st.floats(0, 1))
+def test_the_price_for_a_budget_spends_it(pool, share):
+    guess = TabulatedEstimator(pool.quality, cost_ex_ante=pool.cost)
+    curve = Router().frontier(guess, pool)
+    budget = curve.cost[0] + share * (curve.cost[-1] - curve.cost[0])
+    lam, gamma = curve.price_for(budget)
+    assert 0 <= gamma <= 1
+    everyone = np.ones(len(pool), dtype=bool)
+    cheap, dear = (Router().play(guess, pool, lam=lam, dear=side) for side in (~everyone, everyone))
+    spent = gamma * cheap.cost.mean() + (1 - gamma) * dear.cost.mean()
+    gained = gamma * cheap.quality.mean() + (1 - gamma) * dear.quality.mean()
+    assert spent == pytest.approx(budget, rel=0, abs=1e-9)
+    assert gained == pytest.approx(curve.quality_at(budget), rel=0, abs=1e-9)
+
+
+def test_wrong_cost_estimates_cannot_hide_a_budget():
+    # The model thought dearer is really cheaper: as the price falls, the realised cost goes down.
+    pool = Outcomes([[0.0, 1.0], [0.0, 1.0]], [[5.0, 1.0], [1.0, 4.0]])
+    guess = TabulatedEstimator([[0.0, 1.0], [0.0, 0.5]], cost_ex_ante=[[1.0, 2.0], [1.0, 2.0]])
+    curve = Router().frontier(guess, pool)
+    assert curve.cost.tolist() == [3.0, 1.0, 2.5]
+    assert curve.budget.tolist() == [3.0, 3.0, 3.0]
+    assert curve.price_for(3.0) == (0.0, 1.0)
+
+
+def test_area_by_hand():
+    pool = Outcomes([[0.0, 1.0]], [[1.0, 3.0]])
+    assert single_models(pool).auc() == pytest.approx(0.5)
+    # Single models cost 1 and 2 on average; the curve runs from (0, 0.5) to (2, 1), so it is 0.75 at the left end.
+    curve = omniscient(Outcomes([[0.0, 1.0], [1.0, 1.0]], [[0.0, 4.0], [2.0, 0.0]]))
+    assert list(zip(curve.cost, curve.quality, strict=True)) == [(0.0, 0.5), (2.0, 1.0)]
+    assert curve.auc() == pytest.approx((0.75 + 1) / 2)
+    # A curve that ends at cost 1.5 of 1 to 2 is extended flat: 0.5 to 1 on the first half, 1 on the second.
+    short = omniscient(Outcomes([[0.0, 1.0], [1.0, 0.0]], [[1.0, 2.0], [1.0, 2.0]]))
+    assert short.auc() == pytest.approx((0.75 + 1) / 2)
+
+
+def test_area_of_a_curve_that_starts_late_begins_at_the_lowest_single_quality():
+    pool = Outcomes([[0.2, 0.6]], [[0.0, 4.0]])
+    guess = TabulatedEstimator([[0.9, 0.1]], cost_ex_ante=[[1.0, 0.0]])
+    curve = Router().frontier(guess, pool)  # takes the dear model first, by a wrong estimate of cost
+    assert curve.budget.tolist() == [4.0, 4.0]
+    assert curve.auc() == pytest.approx((0.2 + 0.6) / 2)
+
+
+def test_area_without_width_is_the_quality_there():
+    assert single_models(Outcomes([[0.2, 0.6]], [[1.0, 1.0]])).auc() == pytest.approx(0.6)
+    assert single_models(Outcomes([[0.2]], [[1.0]])).auc() == pytest.approx(0.2)
+
+
+def test_quality_and_cost_at_are_inverse_on_the_rising_part():
+    rng = np.random.default_rng(3)
+    curve = omniscient(Outcomes(rng.random((50, 4)), rng.random((50, 4))))
+    for cost in np.linspace(curve.cost[0], curve.cost[-1], 9):
+        assert curve.cost_at(curve.quality_at(cost)) == pytest.approx(cost)
+    assert np.isnan(curve.quality_at(curve.cost[0] - 1e-6))
+    assert curve.cost_at(curve.quality[0] - 1) == curve.cost[0]
+
+
+@pytest.mark.parametrize("budget", [float("nan"), -1.0, 0.5])
+def test_a_budget_that_cannot_be_met_is_refused_with_the_least_that_can(budget):
+    pool = Outcomes([[0.0, 1.0]], [[1.0, 3.0]], cost_unit="tokens")
+    with pytest.raises(ValueError, match=r"budget must lie between 1 and inf; .*cheapest .* is 1 tokens per query"):
+        single_models(pool).price_for(budget)
+
+
+def test_a_budget_that_is_no_number_is_refused_and_an_infinite_one_is_slack():
+    curve = single_models(Outcomes([[0.0, 1.0]], [[1.0, 3.0]]))
+    with pytest.raises(TypeError, match="budget must be one number"):
+        curve.price_for("a lot")
+    assert curve.price_for(np.inf) == (0.0, 1.0)
+
+
+def slow_replicate(curve, weights):
+    """The AUC of a reweighted sample, by playing the omniscient router on the repeated queries."""
+    rows = np.repeat(np.arange(len(curve.outcomes)), weights)
+    return omniscient(curve.outcomes.take(rows)).auc()
+
+
+@settings(max_examples=20)
+@given(pools())
+def test_bootstrap_replicates_are_replays_of_resampled_queries(pool):
+    n = len(pool)
+    weights = np.random.default_rng(7).multinomial(n, np.full(n, 1 / n), 5)
+    curve = omniscient(pool)
+    expected = [slow_replicate(curve, row) for row in weights]
+    np.testing.assert_allclose(curve.bootstrap(5, seed=7), expected, rtol=0, atol=1e-9)
+
+
+def test_pooling_points_for_the_bootstrap_hardly_moves_it():
+    rng = np.random.default_rng(5)
+    curve = omniscient(Outcomes(rng.random((5_000, 5)), rng.random((5_000, 5))))
+    assert len(curve.lam) > 5_000
+    once = np.full((1, 5_000), 1 / 5_000)
+    assert curve._replicates(once)[0] == pytest.approx(curve.auc(), abs=2e-5)
+
+
+def test_bootstrap_interval_covers_about_as_often_as_it_says():
+    rng = np.random.default_rng(11)
+    population = Outcomes(rng.random((40_000, 2)) < [0.6, 0.8], np.tile([1.0, 3.0], (40_000, 1)))
+    truth = omniscient(population).auc() - single_models(population).auc()
+    covered = 0
+    for trial in range(100):
+        sample = population.take(rng.integers(40_000, size=200))
+        result = omniscient(sample).compare(single_models(sample), resamples=200, seed=trial)
+        covered += result.low <= truth <= result.high
+    assert 88 <= covered <= 100
+
+
+def test_comparing_a_curve_with_itself_gives_exactly_nothing():
+    pool = Outcomes([[0.0, 1.0], [1.0, 1.0]], [[1.0, 3.0], [1.0, 3.0]])
+    result = omniscient(pool).compare(omniscient(pool), resamples=50)
+    assert (result.difference, result.low, result.high) == (0.0, 0.0, 0.0)
+    assert "AUC ×100 of omniscient − omniscient: +0.00" in repr(result)
+    assert result.to_frame().loc[0, "level"] == 0.95
+
+
+def test_curves_on_different_outcomes_cannot_be_compared():
+    with pytest.raises(ValueError, match="different outcomes"):
+        omniscient(Outcomes([[0.0]], [[1.0]])).compare(omniscient(Outcomes([[0.0]], [[1.0]])))
