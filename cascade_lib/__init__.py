@@ -3,14 +3,17 @@
 from .beliefs import Beliefs
 from .envelope import Segments, hull, segments
 from .estimators import Estimator, TabulatedEstimator
+from .expected_max import clark_max, expected_max, expected_max_correlated, nested_expected_max, normal_draws
 from .frontier import Comparison, Frontier, omniscient, single_models
 from .outcomes import Outcomes
 from .play import Plans, Play
 from .policy import Policy
-from .strategies import Router, Strategy
+from .strategies import Cascade, CascadeRouter, Router, Strategy, ThresholdCascade
 
 __all__ = [
     "Beliefs",
+    "Cascade",
+    "CascadeRouter",
     "Comparison",
     "Estimator",
     "Frontier",
@@ -22,7 +25,13 @@ __all__ = [
     "Segments",
     "Strategy",
     "TabulatedEstimator",
+    "ThresholdCascade",
+    "clark_max",
+    "expected_max",
+    "expected_max_correlated",
     "hull",
+    "nested_expected_max",
+    "normal_draws",
     "omniscient",
     "segments",
     "single_models",

@@ -176,9 +176,7 @@ class Frontier:
         (0.25, 0.25)
         """
         least = self.cost[0]
-        mend = (
-            f"The cheapest this strategy can do here is {least:g} {self.outcomes.cost_unit}".rstrip() + " per query."
-        )
+        mend = f"The cheapest this strategy can do here is {least:g} {self.outcomes.cost_unit}".rstrip() + " per query."
         budget = _checks.number("budget", budget, low=least, high=np.inf, mend=mend)
         dear = int(np.searchsorted(self.budget, budget, side="right"))
         if dear == len(self.budget):

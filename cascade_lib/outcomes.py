@@ -171,9 +171,7 @@ class Outcomes:
         [5, 3, 2]
         """
         if not shares or min(shares) <= 0 or not np.isclose(sum(shares), 1):
-            raise ValueError(
-                f"shares must be positive and add up to 1; got {shares}, which add up to {sum(shares):g}."
-            )
+            raise ValueError(f"shares must be positive and add up to 1; got {shares}, which add up to {sum(shares):g}.")
         cuts = np.round(np.cumsum(shares)[:-1] * len(self)).astype(int)
         parts = np.split(np.random.default_rng(seed).permutation(len(self)), cuts)
         if not all(len(part) for part in parts):
@@ -277,9 +275,7 @@ def _query_frame(query: pd.DataFrame | None, n: int) -> pd.DataFrame:
     if not isinstance(query, pd.DataFrame):
         raise TypeError(f"query must be a pandas DataFrame with {n} rows; got {type(query).__name__}.")
     if len(query) != n:
-        raise ValueError(
-            f"query has {len(query)} rows, but quality has {n}: one row of features per query is needed."
-        )
+        raise ValueError(f"query has {len(query)} rows, but quality has {n}: one row of features per query is needed.")
     return query
 
 
@@ -287,9 +283,7 @@ def _answer_tables(answers: Mapping[str, ArrayLike] | None, shape: tuple[int, in
     tables = {str(name): np.array(values) for name, values in (answers or {}).items()}
     for name, values in tables.items():
         if values.shape != shape:
-            raise ValueError(
-                f"answers[{name!r}] has shape {values.shape}, but {shape} is expected: (queries, models)."
-            )
+            raise ValueError(f"answers[{name!r}] has shape {values.shape}, but {shape} is expected: (queries, models).")
         values.flags.writeable = False
     return MappingProxyType(tables)
 

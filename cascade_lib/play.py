@@ -2,8 +2,8 @@
 
 A query moves through *states*: the set of models that have run on it. In each state the strategy's plans have an
 upper concave envelope, so the λ-axis splits into segments, and on each of them the query either stops or runs one
-more model. `walk` follows all segments at once; `play` follows the one that contains a given price. Both take the same
-decisions from the same arithmetic, and know nothing of a strategy beyond its plans.
+more model. `walk` follows all segments at once; `play` follows the one that contains a given price. Both take the
+same decisions from the same arithmetic, and know nothing of a strategy beyond its decision rule.
 """
 
 from __future__ import annotations
@@ -40,14 +40,20 @@ class Plans(NamedTuple):
 
 
 class Planner(Protocol):
-    """What this module needs to know of a strategy."""
+    """What this module needs to know of a strategy; see `Strategy` for what each part means."""
 
     name: str
     depth: int | None
-    order: tuple[int, ...] | None
+    step_prices: tuple[float, ...] | None
 
     def plans(self, beliefs: Beliefs) -> Plans:
         """Return the plans that the strategy considers in this state."""
+
+    def next_model(self, cost: np.ndarray, members: np.ndarray) -> np.ndarray:
+        """Return which of the members of a plan runs first."""
+
+    def answer(self, beliefs: Beliefs) -> np.ndarray:
+        """Return the model whose answer is kept when stopping in this state."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -139,11 +145,14 @@ def play(
     return Play(planner.name, outcomes, ran, order, answer)
 
 
-def walk(planner: Planner, estimator: Estimator, outcomes: Outcomes) -> Leaves:
+def walk(
+    planner: Planner, estimator: Estimator, outcomes: Outcomes, *, free: int | None = None, lam: float | None = None
+) -> Leaves:
     """Play a strategy at all prices at once; see `Strategy.frontier`.
 
     A stretch (query, high, low) says for which prices a query is in some state. Cutting it where the query's segments
-    in that state end sends each piece on to the next state, or to a leaf where the query stops.
+    in that state end sends each piece on to the next state, or to a leaf where the query stops. With `free`, only the
+    price of the step after `free` calls varies, and all others stand at `lam`.
     """
     n = len(outcomes)
     pending = {0: [(np.arange(n), np.full(n, np.inf), np.zeros(n))]}
@@ -153,6 +162,8 @@ def walk(planner: Planner, estimator: Estimator, outcomes: Outcomes) -> Leaves:
         query, high, low = (np.concatenate(parts) for parts in zip(*pending.pop(state), strict=True))
         queries, row = np.unique(query, return_inverse=True)
         segs, answers = _moves(planner, estimator, outcomes, state, queries)
+        if free is not None and free != state.bit_count():
+            segs = _always(envelope.at_price(segs, lam, np.zeros(len(queries), dtype=bool)))
         piece, model, high, low = _cut(row, high, low, segs)
         row, query, stop = row[piece], query[piece], model == STOP
         leaves.append(_leaves(outcomes, state, query[stop], high[stop], low[stop], answers[row[stop]]))
@@ -168,14 +179,13 @@ def _moves(
 
     The `plan` of the segments returned is the model to run next, or STOP.
     """
-    m = len(queries)
-    ran = _models_in(state, outcomes.k)
-    if state.bit_count() == 1 and planner.depth == 1:
-        return _stop_always(m), np.full(m, ran.argmax())
+    m, ran = len(queries), _models_in(state, outcomes.k)
+    if planner.depth == state.bit_count() == 1:
+        return _always(np.full(m, STOP)), np.full(m, ran.argmax())
     beliefs = estimator.beliefs(outcomes, ran, queries)
-    answer = np.where(ran, beliefs.mean, -np.inf).argmax(axis=1)
+    answer = planner.answer(beliefs) if state else np.full(m, STOP)
     if state.bit_count() == (planner.depth or outcomes.k):
-        return _stop_always(m), answer
+        return _always(np.full(m, STOP)), answer
     return _segments(planner, beliefs), answer
 
 
@@ -186,20 +196,22 @@ def _segments(planner: Planner, beliefs: Beliefs) -> envelope.Segments:
         part = beliefs.take(slice(start, start + _QUERIES_AT_ONCE))
         plans = planner.plans(part)
         segs = envelope.segments(plans.cost, plans.value)
-        model = _next_model(planner, part, plans.members[segs.plan], segs.row)
+        members = plans.members[segs.plan]
+        first = planner.next_model(part.cost[segs.row], members)
+        model = np.where(members.any(axis=1), first, STOP)
         found.append(segs._replace(row=segs.row + start, plan=model))
-    return envelope.Segments(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+    segs = envelope.Segments(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+    if planner.step_prices is None:
+        return segs
+    # At this step a unit of cost is charged weight · λ, so that every breakpoint in λ moves by 1 / weight.
+    weight = planner.step_prices[int(beliefs.ran.sum())]
+    return segs._replace(high=segs.high / weight, low=segs.low / weight)
 
 
-def _next_model(planner: Planner, beliefs: Beliefs, members: np.ndarray, row: np.ndarray) -> np.ndarray:
-    """Return the member of each plan that runs first: by the planner's order, else the cheapest expected."""
-    rank = beliefs.cost[row] if planner.order is None else np.argsort(planner.order)
-    first = np.where(members, rank, np.inf).argmin(axis=1)
-    return np.where(members.any(axis=1), first, STOP)
-
-
-def _stop_always(m: int) -> envelope.Segments:
-    return envelope.Segments(np.arange(m), np.full(m, STOP), np.full(m, np.inf), np.zeros(m))
+def _always(model: np.ndarray) -> envelope.Segments:
+    """Return the segments of rows that do the same at every price."""
+    m = len(model)
+    return envelope.Segments(np.arange(m), model, np.full(m, np.inf), np.zeros(m))
 
 
 def _cut(

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cascade_lib.envelope import at_price, hull, segments
-from strategies_for_tests import pools
+from truths import pools
 
 
 @given(pools(), st.floats(1e-3, 50))

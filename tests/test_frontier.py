@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cascade_lib import Outcomes, Router, TabulatedEstimator, omniscient, single_models
-from strategies_for_tests import best_by_linear_program, pools
+from truths import best_by_linear_program, pools
 
 
 def curve_on_its_own_estimates(pool):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cascade_lib import Outcomes
-from strategies_for_tests import pools
+from truths import pools
 
 GOOD = [[0.0, 1.0], [1.0, 1.0]]
 

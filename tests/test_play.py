@@ -1,0 +1,116 @@
+"""The walk over all prices, and play at one price, against a slow simulation that shares no code with either."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cascade_lib import Cascade, CascadeRouter, Router, ThresholdCascade
+from truths import scene, slow_expected_max
+
+STRATEGIES = [
+    Router(),
+    ThresholdCascade(),
+    ThresholdCascade(order=[2, 0, 1], ceiling=0.9),
+    Cascade(),
+    Cascade(order=[1, 2, 0], expect=False),
+    CascadeRouter(),
+    CascadeRouter(depth=2),
+    CascadeRouter(greedy=True),
+    CascadeRouter(expect=False),
+    CascadeRouter(order=[2, 0, 1]),
+]
+
+
+def slow_cascade_routing(pool, estimator, row, lam):
+    """Run one query by the definition of cascade routing: of all supersets take the best, run its cheapest, repeat."""
+    k, ran = pool.k, []
+    while True:
+        before = estimator.cost_post_hoc if ran else estimator.cost_ex_ante
+        cost = before[row]
+        best = max((estimator.post_hoc[row, i] for i in ran), default=-np.inf)
+        left = [i for i in range(k) if i not in ran]
+        plans = [more for size in range(not ran, len(left) + 1) for more in itertools.combinations(left, size)]
+        worth = [
+            slow_expected_max(best, estimator.ex_ante[row, list(more)], estimator.spread[row, list(more)])
+            - lam * cost[list(more)].sum()
+            for more in plans
+        ]
+        chosen = plans[int(np.argmax(worth))]
+        if not chosen:
+            return ran, max(ran, key=lambda i: estimator.post_hoc[row, i])
+        ran.append(min(chosen, key=lambda i: cost[i]))
+
+
+@pytest.mark.parametrize("lam", [0.05, 0.4, 1.3, 6.0])
+def test_cascade_routing_follows_its_definition(lam):
+    pool, estimator = scene(25, 3, seed=4)
+    result = CascadeRouter().play(estimator, pool, lam=lam)
+    for row in range(len(pool)):
+        ran, answer = slow_cascade_routing(pool, estimator, row, lam)
+        assert result.order[row, : len(ran)].tolist() == ran
+        assert (result.order[row, len(ran) :] == -1).all()
+        assert result.answer[row] == answer
+        assert result.cost[row] == pytest.approx(pool.cost[row, ran].sum())
+
+
+def mean_at(curve, lam):
+    """Mean cost and quality of the curve at a price: the first point whose interval reaches down to it."""
+    j = int(np.flatnonzero(curve.lam <= lam)[0])
+    return curve.cost[j], curve.quality[j]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=repr)
+@pytest.mark.parametrize("ties", [False, True])
+def test_the_walk_equals_play_at_random_prices_and_at_and_around_every_breakpoint(strategy, ties):
+    pool, estimator = scene(40, 3, seed=1, ties=ties)
+    curve = strategy.frontier(estimator, pool)
+    rng = np.random.default_rng(0)
+    some = rng.permutation(curve.lam)[:40]
+    prices = np.concatenate([10 ** rng.uniform(-4, 3, 40), some, some * (1 + 1e-9), some * (1 - 1e-9), [0.0, np.inf]])
+    for lam in prices:
+        result = strategy.play(estimator, pool, lam=lam)
+        assert (result.cost.mean(), result.quality.mean()) == pytest.approx(mean_at(curve, lam), rel=0, abs=1e-12)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=repr)
+def test_ties_on_the_dear_side_are_the_limit_from_lower_prices(strategy):
+    pool, estimator = scene(40, 3, seed=2, ties=True)
+    curve = strategy.frontier(estimator, pool)
+    everyone = np.ones(len(pool), dtype=bool)
+    for j, lam in enumerate(curve.lam[:-1]):
+        result = strategy.play(estimator, pool, lam=lam, dear=everyone)
+        expected = (curve.cost[j + 1], curve.quality[j + 1])
+        assert (result.cost.mean(), result.quality.mean()) == pytest.approx(expected, rel=0, abs=1e-12)
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 10_000), st.integers(1, 4), st.booleans(), st.floats(0, 20))
+def test_every_play_is_consistent_with_itself(seed, k, ties, lam):
+    pool, estimator = scene(12, k, seed, ties=ties)
+    result = CascadeRouter().play(estimator, pool, lam=lam)
+    assert result.ran.any(axis=1).all()
+    assert result.ran[np.arange(12), result.answer].all()
+    for row in range(12):
+        order = [i for i in result.order[row] if i >= 0]
+        assert sorted(order) == np.flatnonzero(result.ran[row]).tolist()
+    table = result.to_frame()
+    np.testing.assert_array_equal(table["calls"], result.ran.sum(axis=1))
+    np.testing.assert_allclose(table["cost"], (pool.cost * result.ran).sum(axis=1))
+
+
+@pytest.mark.parametrize("lam", [-1.0, float("nan"), "dear"])
+def test_bad_prices_are_refused(lam):
+    pool, estimator = scene(3, 2, seed=0)
+    with pytest.raises((ValueError, TypeError), match="lam must"):
+        CascadeRouter().play(estimator, pool, lam=lam)
+
+
+def test_a_play_shows_itself():
+    pool, estimator = scene(30, 3, seed=0)
+    result = CascadeRouter().play(estimator, pool, lam=0.1)
+    assert "cascade routing on 30 queries" in repr(result)
+    assert result.plot().get_xlabel() == "share of queries"
+    assert CascadeRouter().frontier(estimator, pool).plot().get_ylabel() == "mean quality"
