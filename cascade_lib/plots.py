@@ -41,9 +41,7 @@ STYLE = {
     "grid.color": "#e6e6e6",
     "grid.linewidth": 0.6,
     "axes.axisbelow": True,
-    "axes.prop_cycle": plt.cycler(
-        color=["#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#000000"]
-    ),
+    "axes.prop_cycle": plt.cycler(color=["#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#000000"]),
     "lines.linewidth": 1.8,
     "legend.frameon": False,
 }
