@@ -1,0 +1,170 @@
+"""The built pages, as files and in a real browser that is cut off from every network but this machine.
+
+`make pages-test` builds them into _build/check/html first.
+"""
+
+import functools
+import hashlib
+import http.server
+import re
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup
+
+HTML = Path(__file__).resolve().parents[1] / "_build" / "check" / "html"
+PAGES = sorted((HTML / "book").glob("*.html"))
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+
+
+def test_the_pages_have_been_built():
+    assert (HTML / "index.html").exists(), "run `make pages-test`, which builds them"
+    assert len(PAGES) >= 5
+
+
+@pytest.fixture(params=PAGES, ids=lambda path: path.stem)
+def page(request):
+    return request.param
+
+
+@functools.cache
+def soup(path):
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
+@functools.cache
+def anchors(path):
+    return {element["id"] for element in soup(path).find_all(id=True)}
+
+
+def test_nothing_is_loaded_from_outside(page):
+    for tag, attribute in [("script", "src"), ("img", "src"), ("link", "href"), ("iframe", "src")]:
+        for element in soup(page).find_all(tag):
+            if tag == "link" and not {"stylesheet", "icon", "preload"} & set(element.get("rel", [])):
+                continue
+            assert not re.match(r"(https?:)?//", element.get(attribute) or ""), element
+
+
+def test_links_and_files_lead_somewhere(page):
+    document = soup(page)
+    for element in document.find_all(["a", "img"]):
+        target = element.get("href") or element.get("src") or ""
+        if re.match(r"[a-z]+:|//", target) or not target:
+            continue
+        name, _, anchor = target.partition("#")
+        file = (page.parent / name.split("?")[0]).resolve() if name else page
+        assert file.exists(), target
+        if anchor and file.suffix == ".html":
+            assert anchor in anchors(file), target
+
+
+def test_every_picture_has_an_alternative_text(page):
+    for image in soup(page).select("article img"):
+        alt = image.get("alt", "")
+        assert alt, image.get("src")
+        assert not alt.endswith(".png"), alt
+
+
+MISSING = []  # what the server was asked for and did not have
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serve the pages and remember what was not found."""
+
+    def log_message(self, *args):
+        """Say nothing."""
+
+    def send_error(self, code, *args, **kwargs):
+        """Remember the path."""
+        MISSING.append((code, self.path))
+        super().send_error(code, *args, **kwargs)
+
+
+@pytest.fixture(scope="module")
+def site():
+    handler = functools.partial(Quiet, directory=str(HTML))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    if not (CHROMIUM and DRIVER):
+        pytest.skip("no Chromium with chromedriver is installed: the pages were not opened in a browser")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (
+        "headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
+        "disable-component-update", "disable-sync", "disable-dev-shm-usage",
+        f"user-data-dir={tmp_path_factory.mktemp('chromium')}",
+        "host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+    ):  # fmt: skip
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(params=[1280, 390], ids=["desktop", "phone"])
+def opened(request, browser, site, page):
+    """Open the page at a width and wait until formulas and widgets stand."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    # A window cannot be narrower than some 500 pixels, but the device that it pretends to be can.
+    size = {"width": request.param, "height": 900, "deviceScaleFactor": 1, "mobile": request.param < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.get_log("browser"), browser.get_log("performance"), MISSING.clear()
+    browser.get(f"{site}/book/{page.name}")
+    wait = WebDriverWait(browser, 30)
+    wait.until(lambda b: b.execute_script("return document.readyState") == "complete")
+    wait.until(lambda b: b.execute_script("return !window.MathJax || !!(MathJax.startup && MathJax.startup.document)"))
+    browser.execute_async_script(
+        "const done = arguments[0]; (window.MathJax ? MathJax.startup.promise : Promise.resolve()).then(() => done())"
+    )
+    views = soup(page).find_all("script", type="application/vnd.jupyter.widget-view+json")
+    wait.until(lambda b: len(b.find_elements("css selector", ".cascade-explorer")) >= len(views))
+    return browser
+
+
+def test_it_opens_without_complaint_and_fits_the_screen(opened):
+    severe = [entry for entry in opened.get_log("browser") if entry["level"] == "SEVERE"]
+    assert not severe
+    assert not MISSING
+    network = " ".join(entry["message"] for entry in opened.get_log("performance"))
+    assert not re.findall(r'"url":"(https?://(?!127\.0\.0\.1)[^"]+)"', network)
+    width, screen = opened.execute_script(
+        "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+    )
+    assert width <= screen
+    assert not opened.find_elements("css selector", "mjx-merror, [data-mjx-error]")
+    article = opened.execute_script(
+        "const copy = document.querySelector('article').cloneNode(true);"
+        "copy.querySelectorAll('pre, code, script, mjx-container').forEach(e => e.remove()); return copy.textContent"
+    )
+    assert not re.search(r"\\\(|\\\[|\$[^$\s][^$]*\$|\\(frac|lambda|hat|sum)\b", article)
+
+
+def test_every_slider_moves_its_figure(opened):
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    def visible(explorer):
+        images = [image for image in explorer.find_elements("tag name", "img") if image.is_displayed()]
+        assert len(images) <= 1
+        script = "return fetch(arguments[0].src).then(r => r.arrayBuffer()).then(b => Array.from(new Uint8Array(b)))"
+        return hashlib.sha256(bytes(opened.execute_script(script, images[0]))).hexdigest() if images else None
+
+    for explorer in opened.find_elements("css selector", ".cascade-explorer"):
+        WebDriverWait(opened, 10).until(lambda _, e=explorer: visible(e))
+        before = visible(explorer)
+        handle = explorer.find_element("css selector", "[role=slider], .noUi-handle, input[type=range]")
+        handle.send_keys(Keys.ARROW_RIGHT)
+        WebDriverWait(opened, 10).until(lambda _, e=explorer, b=before: visible(e) not in (b, None))
