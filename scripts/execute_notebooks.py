@@ -1,0 +1,95 @@
+"""Execute notebooks in place, two at a time, so that executing them twice gives the same bytes.
+
+Usage: python scripts/execute_notebooks.py [NOTEBOOK ...]      (default: all in book/)
+"""
+
+import json
+import re
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from tqdm import tqdm
+
+BOOK = Path(__file__).resolve().parents[1] / "book"
+WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
+AT_ONCE = 2
+
+
+def execute(path: Path) -> None:
+    """Execute one notebook with its own fresh kernel and write it back."""
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook,
+        timeout=300,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(path.parent)}},
+        record_timing=False,
+        store_widget_state=True,
+    )
+    client.execute()
+    text = with_stable_widget_ids(nbformat.writes(tidy(notebook)))
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Drop what differs between machines, number the cells' ids and keep the rest."""
+    notebook.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook.metadata["language_info"] = {"name": "python"}
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{number:03d}"
+        cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = merged_streams(cell.outputs)
+    return notebook
+
+
+def merged_streams(outputs: list) -> list:
+    """Join neighbouring outputs of one stream, whose chunks depend on timing."""
+    merged = []
+    for output in outputs:
+        if merged and output.output_type == "stream" == merged[-1].output_type and output.name == merged[-1].name:
+            merged[-1].text += output.text
+        else:
+            merged.append(output)
+    return merged
+
+
+def with_stable_widget_ids(text: str) -> str:
+    """Replace random widget ids by running numbers, in order of appearance in the pages' outputs."""
+    state = json.loads(text)["metadata"].get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
+    appearance = {name: text.find(name) for name in state}
+    number = {name: f"{place:032x}" for place, name in enumerate(sorted(state, key=appearance.get))}
+    if not number:
+        return text
+    text = re.sub("|".join(number), lambda match: number[match[0]], text)
+    notebook = json.loads(text)
+    widgets = notebook["metadata"]["widgets"][WIDGET_STATE]
+    widgets["state"] = dict(sorted(widgets["state"].items()))
+    return json.dumps(notebook, indent=1, ensure_ascii=False)
+
+
+def execute_all(paths: list[Path]) -> bool:
+    """Execute the notebooks; report each failure by name, and return whether there was none."""
+    failed = []
+
+    def attempt(path: Path) -> None:
+        try:
+            execute(path)
+        except CellExecutionError as error:
+            failed.append((path.name, str(error)))
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for _ in tqdm(pool.map(attempt, paths), total=len(paths), desc="executing notebooks", unit="notebook"):
+            pass
+    for name, message in failed:
+        print(f"\n{name} failed:\n{message}", file=sys.stderr)
+    return not failed
+
+
+if __name__ == "__main__":
+    chosen = [Path(name) for name in sys.argv[1:]] or sorted(BOOK.glob("*.ipynb"))
+    sys.exit(0 if execute_all(chosen) else 1)
