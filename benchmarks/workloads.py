@@ -7,7 +7,7 @@ on it, so its qualities need not be realistic beyond that.
 
 import numpy as np
 
-from cascade_lib import Outcomes, TabulatedEstimator
+from cascade_lib import NoisyEstimator, Outcomes, TabulatedEstimator
 
 QUERIES = 36_497
 MODELS = {  # mean quality, mean cost in USD per 1,000 queries
@@ -34,15 +34,5 @@ def simulate(n: int, models=tuple(MODELS), *, noise=(0.6, 0.3), seed: int = 0) -
     level = np.log(quality_mean / (1 - quality_mean)) * 1.4
     quality = (rng.random((n, len(models))) < 1 / (1 + np.exp(-(level + 1.2 * ease)))).astype(float)
     cost = cost_mean * np.exp(rng.normal(-0.125, 0.5, (n, 1)))
-    before, after = (calibrate(quality + rng.normal(0, sd, quality.shape), quality) for sd in noise)
-    spread = (after - before).std(axis=0)
-    expected_cost = calibrate(cost * rng.lognormal(0, 0.3, cost.shape), cost)
     pool = Outcomes(quality, cost, models=models, cost_unit="USD per 1,000 queries")
-    return pool, TabulatedEstimator(before, after, spread, np.maximum(expected_cost, 0))
-
-
-def calibrate(signal: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Return the linear regression of the truth on the signal, model by model."""
-    centred = signal - signal.mean(axis=0)
-    slope = (centred * truth).sum(axis=0) / (centred**2).sum(axis=0)
-    return truth.mean(axis=0) + slope * centred
+    return pool, NoisyEstimator(noise, (0.2, 0.05), seed=seed).fit(pool).tabulate(pool)

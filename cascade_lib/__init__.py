@@ -2,7 +2,7 @@
 
 from .beliefs import Beliefs
 from .envelope import Segments, hull, segments
-from .estimators import Estimator, TabulatedEstimator
+from .estimators import Estimator, NoisyEstimator, TabulatedEstimator
 from .expected_max import clark_max, expected_max, expected_max_correlated, nested_expected_max, normal_draws
 from .frontier import Comparison, Frontier, omniscient, single_models
 from .outcomes import Outcomes
@@ -17,6 +17,7 @@ __all__ = [
     "Comparison",
     "Estimator",
     "Frontier",
+    "NoisyEstimator",
     "Outcomes",
     "Plans",
     "Play",

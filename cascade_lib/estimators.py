@@ -7,10 +7,13 @@ ex-ante features, and the answers of the models that have run. Estimators know n
 
 from __future__ import annotations
 
+import zlib
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
 
 from . import _checks
 from .beliefs import Beliefs
@@ -115,3 +118,135 @@ class TabulatedEstimator:
             spread=np.where(ran, 0.0, self.spread[rows]),
             cost=self.cost_post_hoc[rows] if ran.any() else self.cost_ex_ante[rows],
         )
+
+
+class NoisyEstimator(BaseEstimator):
+    r"""Simulated estimates: the truth plus noise, before and after a call, calibrated by linear regression.
+
+    Every model i gives two signals, :math:`q_i(x) + \varepsilon` before it has run and :math:`q_i(x) + \varepsilon'`
+    afterwards, with independent Gaussian noise. An estimate is the linear regression of the truth on a signal; the
+    spread of model i is the standard deviation of post-hoc minus ex-ante estimates. Costs are estimated likewise.
+
+    Parameters
+    ----------
+    quality_noise : pair of float
+        Standard deviations of the noise on quality before and after a call, ≥ 0.
+    cost_noise : pair of float
+        Standard deviations of the noise on cost before and after any call, in units of cost, ≥ 0.
+    coherent : bool
+        With True the post-hoc estimate is the regression on both signals, so that the ex-ante estimate is its mean
+        given the first signal, as the theory assumes. With False it forgets the first signal, as in the paper.
+    seed : int
+        Seed of the noise. The same outcomes always get the same noise, different outcomes get different noise.
+
+    Attributes
+    ----------
+    spread_ : float array, shape (k,)
+        Standard deviation of post-hoc minus ex-ante estimates on the training queries.
+
+    Notes
+    -----
+    These estimates are made from the truth, so they serve to study strategies, never to deploy one. What the answer of
+    one model says about another is ignored.
+
+    References
+    ----------
+    Dekoninck, Baader and Vechev (2025), experiments on RouterBench.
+
+    Examples
+    --------
+    Without noise the estimates are the truth:
+
+    >>> pool = Outcomes([[0, 1], [1, 1], [0, 0]], [[1, 5], [1, 6], [1, 7]])
+    >>> NoisyEstimator((0, 0), (0, 0)).fit(pool).tabulate(pool).ex_ante.round(6)
+    array([[0., 1.],
+           [1., 1.],
+           [0., 0.]])
+    """
+
+    def __init__(
+        self,
+        quality_noise: tuple[float, float] = (0.6, 0.3),
+        cost_noise: tuple[float, float] = (0.0, 0.0),
+        *,
+        coherent: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self.quality_noise = quality_noise
+        self.cost_noise = cost_noise
+        self.coherent = coherent
+        self.seed = seed
+
+    def fit(self, outcomes: Outcomes) -> NoisyEstimator:
+        """Calibrate the regressions and the spread on training queries.
+
+        Raises
+        ------
+        ValueError
+            If a noise is not a pair of standard deviations, or there are fewer than three queries.
+        """
+        for name in ("quality_noise", "cost_noise"):
+            pair = np.asarray(getattr(self, name), dtype=float)
+            if pair.shape != (2,) or not (np.isfinite(pair) & (pair >= 0)).all():
+                raise ValueError(
+                    f"{name} must be two finite numbers ≥ 0, before and after a call; got {pair.tolist()}."
+                )
+        if len(outcomes) < 3:
+            raise ValueError(f"{len(outcomes)} queries are too few to calibrate on; at least 3 are needed.")
+        self._tables = None
+        self.n_models_ = outcomes.k
+        self._lines = [_regress(signals, truth) for signals, truth in self._signals(outcomes)]
+        ex_ante, post_hoc, *_ = self._predictions(outcomes)
+        self.spread_ = (post_hoc - ex_ante).std(axis=0)
+        return self
+
+    def tabulate(self, outcomes: Outcomes) -> TabulatedEstimator:
+        """Return the estimates for some queries as tables.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If `fit` has not been called.
+        ValueError
+            If the outcomes have another number of models than those of `fit`.
+        """
+        if not hasattr(self, "_lines"):
+            raise NotFittedError("this NoisyEstimator is not fitted: call fit(train) first.")
+        if outcomes.k != self.n_models_:
+            raise ValueError(f"fitted on {self.n_models_} models, but these outcomes have {outcomes.k}.")
+        ex_ante, post_hoc, *cost = self._predictions(outcomes)
+        return TabulatedEstimator(ex_ante, post_hoc, self.spread_, *(np.maximum(table, 0) for table in cost))
+
+    def beliefs(self, outcomes: Outcomes, ran: np.ndarray, rows: np.ndarray | None = None) -> Beliefs:
+        """Return beliefs about the queries `rows` of `outcomes` once the models in `ran`, bool (k,), have run."""
+        if getattr(self, "_tables", None) is None or self._tables[0] is not outcomes:
+            self._tables = (outcomes, self.tabulate(outcomes))
+        return self._tables[1].beliefs(outcomes, ran, rows)
+
+    def _signals(self, outcomes: Outcomes) -> list[tuple[list[np.ndarray], np.ndarray]]:
+        """Return, for each of the four estimates, the signals it is made from and the truth behind them."""
+        digest = zlib.crc32(outcomes.quality.tobytes() + outcomes.cost.tobytes())
+        rng = np.random.default_rng([self.seed, digest])
+        pairs = []
+        for truth, (before, after) in ((outcomes.quality, self.quality_noise), (outcomes.cost, self.cost_noise)):
+            first, second = (truth + rng.normal(0.0, sd, truth.shape) for sd in (before, after))
+            pairs += [([first], truth), ([first, second] if self.coherent else [second], truth)]
+        return pairs
+
+    def _predictions(self, outcomes: Outcomes) -> list[np.ndarray]:
+        """Return ex-ante and post-hoc quality, ex-ante and post-hoc cost, each (n, k)."""
+        found = []
+        for (signals, _), (slopes, intercept) in zip(self._signals(outcomes), self._lines, strict=True):
+            found.append(intercept + sum(slope * signal for slope, signal in zip(slopes, signals, strict=True)))
+        return found
+
+
+def _regress(signals: list[np.ndarray], truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return slopes (signals, k) and intercepts (k,) of the least-squares line of the truth, for each model."""
+    centred = np.stack([signal - signal.mean(axis=0) for signal in signals])
+    gram = np.einsum("ank,bnk->kab", centred, centred)
+    moment = np.einsum("ank,nk->ka", centred, truth - truth.mean(axis=0))
+    # The pseudo-inverse leaves out signals that never vary or repeat another: their slope is 0 or shared.
+    slopes = np.einsum("kab,kb->ak", np.linalg.pinv(gram, hermitian=True), moment)
+    intercept = truth.mean(axis=0) - sum(s * signal.mean(axis=0) for s, signal in zip(slopes, signals, strict=True))
+    return slopes, intercept

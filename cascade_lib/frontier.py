@@ -247,7 +247,7 @@ class Frontier:
         """
         if self.outcomes is not other.outcomes:
             raise ValueError(f"{self.name!r} and {other.name!r} were played on different outcomes; play both on one.")
-        _checks.number("level", level, low=0, high=1, mend="Use 0.95 for a 95 % interval.")
+        _checks.number("level", level, low=0, high=1, mend="Use 0.95 for a 95% interval.")
         replicates = self.bootstrap(resamples, seed=seed) - other.bootstrap(resamples, seed=seed)
         low, high = np.quantile(replicates, [(1 - level) / 2, (1 + level) / 2])
         return Comparison(self.name, other.name, self.auc() - other.auc(), low, high, level)

@@ -60,7 +60,7 @@ def use_style() -> None:
 
 
 def plane(outcomes: Outcomes, *, ax: Axes | None = None) -> Axes:
-    """Draw the models of a pool in the plane of mean cost and mean quality, with 95 % intervals and their hull.
+    """Draw the models of a pool in the plane of mean cost and mean quality, with 95% intervals and their hull.
 
     Parameters
     ----------
@@ -80,8 +80,11 @@ def plane(outcomes: Outcomes, *, ax: Axes | None = None) -> Axes:
     margin = 1.96 * outcomes.quality.std(axis=0) / np.sqrt(len(outcomes))
     frontiers([single_models(outcomes, name="hull of the single models")], ax=ax, color="#7f7f7f", linestyle=":")
     ax.errorbar(cost, quality, yerr=margin, fmt="o", color="#0072b2", ecolor="#9ab8cc", capsize=2, zorder=3)
-    for name, x, y in zip(outcomes.models, cost, quality, strict=True):
-        ax.annotate(name, (x, y), xytext=(6, -11), textcoords="offset points", fontsize=9)
+    on_hull = envelope.hull(cost, quality)
+    for i, name in enumerate(outcomes.models):
+        side = 1 if i in on_hull else -1
+        point, place = (cost[i], quality[i] + side * margin[i]), {"ha": "center", "va": "bottom" if side > 0 else "top"}
+        ax.annotate(name, point, xytext=(0, 3 * side), textcoords="offset points", fontsize=9, **place)
     return ax
 
 
@@ -91,7 +94,7 @@ def frontiers(curves: Sequence[Frontier], *, ax: Axes | None = None, **line) -> 
     Parameters
     ----------
     curves : sequence of Frontier
-        The curves; each is drawn in the style of its name in `LINES`.
+        The curves; each is drawn in the style of its name in `LINES`, and flat from its end to the dearest model.
     ax : matplotlib.axes.Axes, optional
         Where to draw. Default: new axes.
     **line
@@ -105,7 +108,9 @@ def frontiers(curves: Sequence[Frontier], *, ax: Axes | None = None, **line) -> 
     """
     ax = _axes(ax)
     for curve in curves:
-        ax.plot(curve.budget, curve.quality, **{"label": curve.name, **LINES.get(curve.name, {}), **line})
+        end = max(curve.budget[-1], curve.outcomes.cost.mean(axis=0).max())
+        points = np.append(curve.budget, end), np.append(curve.quality, curve.quality[-1])
+        ax.plot(*points, **{"label": curve.name, **LINES.get(curve.name, {}), **line})
     ax.set(xlabel=cost_label("mean cost per query", curves[0].outcomes), ylabel="mean quality")
     ax.legend(loc="lower right")
     return ax

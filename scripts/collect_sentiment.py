@@ -255,6 +255,9 @@ def server(url: str | None, slots: int, threads: int) -> Iterator[httpx.Client]:
         params.model.path = str(next(package.glob("*.gguf")))
         params.n_ctx, params.n_parallel, params.port, params.verbosity = 1024 * slots, slots, 0, 0
         params.cpuparams.n_threads = threads
+        params.cache_ram_mib = (
+            0  # the server would keep gigabytes of old prompts; the shared prefix stays cached without
+        )
         running = xllamacpp.Server(params)  # stops with this process
         url = running.listening_address
     key = os.environ.get("OPENAI_API_KEY")

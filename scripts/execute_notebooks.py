@@ -1,8 +1,10 @@
 """Execute notebooks in place, two at a time, so that executing them twice gives the same bytes.
 
 Usage: python scripts/execute_notebooks.py [NOTEBOOK ...]      (default: all in book/)
+The README's figure is taken from the chapter that draws it.
 """
 
+import base64
 import json
 import re
 import sys
@@ -17,6 +19,7 @@ from tqdm import tqdm
 BOOK = Path(__file__).resolve().parents[1] / "book"
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 AT_ONCE = 2
+README_FIGURE = ("04_optimal_routing.ipynb", "fig-real-frontier", BOOK / "images" / "frontier.png")
 
 
 def execute(path: Path) -> None:
@@ -72,6 +75,14 @@ def with_stable_widget_ids(text: str) -> str:
     return json.dumps(notebook, indent=1, ensure_ascii=False)
 
 
+def figure(notebook: nbformat.NotebookNode, name: str) -> bytes:
+    """Return the PNG that the cell of this figure's name has drawn."""
+    for cell in notebook.cells:
+        if cell.metadata.get("mystnb", {}).get("figure", {}).get("name") == name:
+            return base64.b64decode(next(o.data["image/png"] for o in cell.outputs if "image/png" in o.get("data", {})))
+    raise LookupError(f"no cell draws a figure named {name}")
+
+
 def execute_all(paths: list[Path]) -> bool:
     """Execute the notebooks; report each failure by name, and return whether there was none."""
     failed = []
@@ -92,4 +103,9 @@ def execute_all(paths: list[Path]) -> bool:
 
 if __name__ == "__main__":
     chosen = [Path(name) for name in sys.argv[1:]] or sorted(BOOK.glob("*.ipynb"))
-    sys.exit(0 if execute_all(chosen) else 1)
+    if not execute_all(chosen):
+        sys.exit(1)
+    chapter, name, picture = README_FIGURE
+    if BOOK / chapter in [path.resolve() for path in chosen]:
+        picture.parent.mkdir(exist_ok=True)
+        picture.write_bytes(figure(nbformat.read(BOOK / chapter, as_version=4), name))

@@ -1,17 +1,33 @@
-"""The README's example runs and its picture exists."""
+"""The README's example prints what it says, its figure is the notebook's, and its links lead somewhere."""
 
 import re
+import sys
+import tomllib
 from pathlib import Path
 
+import nbformat
+import yaml
+
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import execute_notebooks  # noqa: E402
 
 
-def test_the_example_runs(capsys):
+def test_the_example_prints_what_the_readme_says(capsys):
     (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.S)
-    assert len(example.strip().splitlines()) <= 16
+    (printed,) = re.findall(r"```text\n(.*?)```", README, flags=re.S)
+    assert len([line for line in example.splitlines() if line.strip()]) <= 12
     exec(compile(example, "README.md", "exec"), {})
-    assert "routing" in capsys.readouterr().out
+    assert capsys.readouterr().out == printed
+
+
+def test_the_figure_comes_from_the_notebook():
+    chapter, name, picture = execute_notebooks.README_FIGURE
+    assert f"]({picture.relative_to(ROOT).as_posix()})" in README
+    notebook = nbformat.read(ROOT / "book" / chapter, as_version=4)
+    assert picture.read_bytes() == execute_notebooks.figure(notebook, name)
 
 
 def test_pictures_and_links_lead_somewhere():
@@ -22,3 +38,10 @@ def test_pictures_and_links_lead_somewhere():
 def test_every_chapter_is_on_the_map():
     for path in sorted((ROOT / "book").glob("[0-9]*.ipynb")):
         assert f"(book/{path.name})" in README
+
+
+def test_the_citation_names_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert citation["version"] == project["version"]
+    assert citation["license"] == project["license"]
