@@ -9,6 +9,7 @@ Sets of u models are numbered 0 to :math:`2^u - 1`: bit j of the number says whe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 
@@ -22,11 +23,9 @@ MOST_MODELS = 16
 
 # Mass further than this many standard deviations from the mean changes no value by more than 1e-12 spreads.
 _REACH = 7.0
-# Nodes of one Gauss–Legendre panel, with the largest (length / smallest spread) for which they are accurate to 1e-9
-# spreads, even for the sharp distribution of the maximum of many models.
-_ONE_PANEL = ((48, 16.0), (96, 36.0), (192, 75.0))
-# Where spreads differ more, every model gets two panels of its own, one on each side of its mean.
-_NODES_OF_MANY = 20
+# Nodes that one Gauss–Legendre panel may have; `_density` says for which lengths they suffice. Where even the most do
+# not, every model gets two panels of its own, one on each side of its mean.
+_NODES = np.array([32, 48, 64, 96, 128, 192, 256])
 # Numbers held at once, for speed (they stay in the cache) more than for memory.
 _AT_ONCE = 2_000_000
 
@@ -77,7 +76,8 @@ def expected_max(mean: ArrayLike, spread: ArrayLike, best: ArrayLike = -np.inf) 
     -------
     float array, shape (m, 2**u)
         Column 0 is `best`: the value of running nothing more. Sets of models without spread, and a single model when
-        nothing has run, are exact; everything else has an absolute error below 1e-9 times the largest spread.
+        nothing has run, are exact; everything else has an absolute error below 1e-9 times the largest spread, besides
+        rounding relative to the largest of the numbers given.
 
     Raises
     ------
@@ -174,9 +174,17 @@ def expected_max_correlated(
     >>> expected_max_correlated([[0.5, 0.5]], [[1.0, 1.0], [1.0, 1.0]], draws=draws).round(6)
     array([[-inf,  0.5,  0.5,  0.5]])
     """
-    covariance = np.asarray(covariance, dtype=float)
-    mean, _, best = _checked(mean, np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1)), best)
+    mean = np.asarray(mean, dtype=float)
+    mean, _, best = _checked(mean, np.zeros(mean.shape[1:]), best)
     m, u = mean.shape
+    covariance, draws = np.asarray(covariance, dtype=float), np.asarray(draws, dtype=float)
+    if covariance.shape not in ((m, u, u), (u, u)) or draws.shape[1:] != (u,) or not len(draws):
+        raise ValueError(
+            f"for mean of shape {(m, u)}, covariance needs {(m, u, u)} or {(u, u)} and draws (T, {u}) with T ≥ 1; "
+            f"got {covariance.shape} and {draws.shape}."
+        )
+    _refuse("covariance", covariance, ~np.isfinite(covariance) | (np.eye(u, dtype=bool) & (covariance < 0)))
+    _refuse("draws", draws, ~np.isfinite(draws))
     # A symmetric root by eigenvalues exists where Cholesky fails: for zero variances and perfect correlation.
     eigenvalue, vector = np.linalg.eigh(covariance)
     root = vector * np.sqrt(np.maximum(eigenvalue, 0.0))[..., None, :]
@@ -186,7 +194,8 @@ def expected_max_correlated(
     table = start
     for sample in samples:
         table = np.concatenate([table, np.maximum(table, sample[:, None])], axis=1)
-    value = table.mean(axis=2)
+    # Without the maximum, a mean of many equal numbers may be rounded below them.
+    value = np.maximum(table.mean(axis=2), best[:, None])
     value[:, 0] = best
     return value
 
@@ -279,17 +288,18 @@ def _checked(
             f"for mean of shape {(m, u)}, spread needs {(m, u)} or {(u,)} and best {(m,)} or (); "
             f"got {spread.shape} and {best.shape}."
         )
-    for name, array, bad in (
-        ("mean", mean, ~np.isfinite(mean)),
-        ("spread", spread, ~(np.isfinite(spread) & (spread >= 0))),
-        ("best", best, np.isnan(best) | np.isposinf(best)),
-    ):
-        if bad.any():
-            place = np.argwhere(bad)[0].tolist()
-            raise ValueError(
-                f"{name}{place} is {array[tuple(place)]}; it must be finite{', 0 or more' * (name == 'spread')}."
-            )
+    _refuse("mean", mean, ~np.isfinite(mean))
+    _refuse("spread", spread, ~(np.isfinite(spread) & (spread >= 0)))
+    _refuse("best", best, np.isnan(best) | np.isposinf(best))
     return mean, np.broadcast_to(spread, (m, u)), np.broadcast_to(best, (m,))
+
+
+def _refuse(name: str, array: np.ndarray, bad: np.ndarray) -> None:
+    """Say which entry of an argument is the first bad one, if there is one."""
+    if bad.any():
+        place = np.argwhere(bad)[0].tolist()
+        also = {"spread": ", 0 or more", "covariance": ", a variance 0 or more", "best": " or −∞"}.get(name, "")
+        raise ValueError(f"{name}{place or ''} is {array[tuple(place)]}; it must be finite{also}.")
 
 
 def _doubled(table: np.ndarray, models: np.ndarray, combine: Callable) -> np.ndarray:
@@ -309,21 +319,31 @@ def _by_quadrature(
     low = np.where(np.isneginf(best), (mean - _REACH * spread).min(axis=1, initial=np.inf), best)
     matters = mean + _REACH * spread > low[:, None]
     finest = np.where(matters, spread, np.inf).min(axis=1, initial=np.inf)
+    density = _density(mean.shape[1])
     with np.errstate(divide="ignore", invalid="ignore"):
-        length = (high - low) / finest
+        needed = density * (high - low) / finest
     open_rows &= high > low
-    lower = 0.0
-    for nodes, upper in _ONE_PANEL:
-        rows = np.flatnonzero(open_rows & (length > lower) & (length <= upper))
+    one_panel = open_rows & (needed <= _NODES[-1])
+    choice = np.searchsorted(_NODES, needed)
+    for number in np.unique(choice[one_panel]):
+        rows = np.flatnonzero(one_panel & (choice == number))
         edges = np.column_stack([low[rows], high[rows]])
-        _integrate(value, rows, edges, nodes, mean, spread, products)
-        lower = upper
-    rows = np.flatnonzero(open_rows & ~(length <= lower))
+        _integrate(value, rows, edges, int(_NODES[number]), mean, spread, products)
+    rows = np.flatnonzero(open_rows & ~one_panel)
     knots = np.concatenate([mean[rows] + z * spread[rows] for z in (-_REACH, 0.0, _REACH)], axis=1)
     ends = np.column_stack([low[rows], high[rows]])
     edges = np.sort(np.column_stack([ends, np.clip(knots, low[rows, None], high[rows, None])]), axis=1)
-    _integrate(value, rows, edges, _NODES_OF_MANY, mean, spread, products)
+    _integrate(value, rows, edges, math.ceil(6.5 * density), mean, spread, products)
     return value
+
+
+def _density(u: int) -> float:
+    """Return how many nodes per smallest spread are accurate to 1e-9 spreads for the maximum of up to u models.
+
+    The more models, the sharper is the distribution of their maximum. Fitted to u equal models, the sharpest case, for
+    u from 1 to 1000 and at all positions in the panel.
+    """
+    return 1.6 + 1.06 * math.log(max(u, 2))
 
 
 def _integrate(

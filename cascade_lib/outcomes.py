@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike
 
 from . import _checks
 
+_FOUR_DIGITS = "{:.4g}".format
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Outcomes:
@@ -54,9 +56,9 @@ class Outcomes:
     >>> outcomes = Outcomes([[0, 1], [1, 1]], [[1, 5], [1, 7]], models=["small", "large"], cost_unit="tokens")
     >>> outcomes
     Outcomes: 2 queries × 2 models, cost in tokens
-             quality  cost
-    small        0.5   1.0
-    large        1.0   6.0
+           quality  cost
+    small      0.5     1
+    large        1     6
     """
 
     quality: np.ndarray
@@ -98,10 +100,10 @@ class Outcomes:
 
     def __repr__(self) -> str:
         """Return the size of the tables and the mean quality and cost of every model."""
-        return f"{self._headline()}\n{self.summary}"
+        return f"{self._headline()}\n{self.summary.to_string(float_format=_FOUR_DIGITS)}"
 
     def _repr_html_(self) -> str:
-        return f"<p>{self._headline()}</p>{self.summary.to_html()}"
+        return f"<p>{self._headline()}</p>{self.summary.to_html(float_format=_FOUR_DIGITS)}"
 
     def _headline(self) -> str:
         unit = f", cost in {self.cost_unit}" if self.cost_unit else ""

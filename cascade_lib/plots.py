@@ -85,6 +85,7 @@ def plane(outcomes: Outcomes, *, ax: Axes | None = None) -> Axes:
         side = 1 if i in on_hull else -1
         point, place = (cost[i], quality[i] + side * margin[i]), {"ha": "center", "va": "bottom" if side > 0 else "top"}
         ax.annotate(name, point, xytext=(0, 3 * side), textcoords="offset points", fontsize=9, **place)
+    ax.margins(y=0.12)
     return ax
 
 
@@ -143,8 +144,9 @@ def tangent(cost: ArrayLike, value: ArrayLike, lam: float, *, names: Sequence[st
     ax.plot(cost[segs.plan], value[segs.plan], color="#7f7f7f", linestyle=":", zorder=1)
     ax.scatter(cost, value, color="#0072b2", zorder=3)
     ax.scatter(cost[best], value[best], s=130, facecolor="none", edgecolor="#d55e00", linewidth=2, zorder=4)
-    for name, x, y in zip(names, cost, value, strict=True):
-        ax.annotate(name, (x, y), xytext=(6, -12), textcoords="offset points", fontsize=9)
+    for i, name in enumerate(names):
+        drop = -12 if i in segs.plan else -20  # so that two plans at nearly the same point do not share their label
+        ax.annotate(name, (cost[i], value[i]), xytext=(6, drop), textcoords="offset points", fontsize=9)
     ax.axline((cost[best], value[best]), slope=lam, color="#d55e00", linewidth=1.2, zorder=2)
     ax.set_title(f"λ = {lam:.3g}: {names[best]}", loc="left")
     return ax

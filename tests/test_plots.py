@@ -1,0 +1,79 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.colors import same_color
+
+from cascade_lib import Cascade, CascadeRouter, Router, ThresholdCascade, omniscient, plots, single_models
+from truths import scene
+
+POOL, ESTIMATOR = scene(40, 4, seed=9)
+STRATEGIES = [Router(), ThresholdCascade(), Cascade(), CascadeRouter()]
+
+
+def test_the_plane_has_one_marker_and_one_name_per_model():
+    ax = plots.plane(POOL)
+    cost, quality = POOL.cost.mean(axis=0), POOL.quality.mean(axis=0)
+    ((markers, _, (intervals,)),) = ax.containers
+    np.testing.assert_array_equal(markers.get_xydata(), np.column_stack([cost, quality]))
+    half = 1.96 * POOL.quality.std(axis=0) / np.sqrt(40)
+    ends = np.array([segment[:, 1] for segment in intervals.get_segments()])
+    np.testing.assert_allclose(ends, np.column_stack([quality - half, quality + half]), rtol=0, atol=1e-12)
+    assert [text.get_text() for text in ax.texts] == list(POOL.models)
+    place = np.array([text.xy for text in ax.texts])
+    np.testing.assert_array_equal(place[:, 0], cost)
+    assert (np.abs(place[:, 1] - quality) <= half + 1e-12).all()
+
+
+def test_curves_are_drawn_in_the_style_of_their_name_and_flat_to_the_dearest_model():
+    curves = [single_models(POOL), omniscient(POOL), *(s.frontier(ESTIMATOR, POOL) for s in STRATEGIES)]
+    ax = plots.frontiers(curves)
+    for line, curve in zip(ax.lines, curves, strict=True):
+        style = plots.LINES[curve.name]
+        assert line.get_label() == curve.name
+        assert same_color(line.get_color(), style["color"])
+        assert line._dash_pattern == plt.Line2D([], [], **style)._dash_pattern
+        *points, end = line.get_xydata().tolist()
+        assert points == np.column_stack([curve.budget, curve.quality]).tolist()
+        assert end == [max(curve.budget[-1], POOL.cost.mean(axis=0).max()), curve.quality[-1]]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [curve.name for curve in curves]
+
+
+def test_options_override_the_style_and_given_axes_are_used():
+    ax = plt.subplots()[1]
+    assert plots.frontiers([single_models(POOL)], ax=ax, color="red", linestyle="--", label="mine") is ax
+    assert [(line.get_color(), line.get_linestyle(), line.get_label()) for line in ax.lines] == [("red", "--", "mine")]
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.05, 0.2, 3.0])
+def test_the_tangent_touches_the_best_plan_and_no_plan_lies_above_it(lam):
+    cost, value = np.random.default_rng(2).random((2, 12)) * [[5], [1]]
+    ax = plots.tangent(cost, value, lam, names=[f"plan {i}" for i in range(12)])
+    best = int(ax.get_title(loc="left").rsplit(" ", 1)[1])
+    assert ax.lines[-1].get_slope() == lam
+    assert ax.lines[-1].get_xy1() == (cost[best], value[best])
+    assert (value <= value[best] + lam * (cost - cost[best]) + 1e-12).all()
+    np.testing.assert_array_equal(ax.collections[0].get_offsets(), np.column_stack([cost, value]))
+    np.testing.assert_array_equal(ax.collections[1].get_offsets(), [[cost[best], value[best]]])
+
+
+def test_bars_show_how_often_models_ran_and_answered():
+    play = Cascade().play(ESTIMATOR, POOL, lam=0.1)
+    ran, kept = plots.usage(play).containers
+    assert [bar.get_width() for bar in ran] == [play.ran[:, i].mean() for i in range(4)]
+    assert [bar.get_width() for bar in kept] == [(play.answer == i).mean() for i in range(4)]
+    assert sum(bar.get_width() for bar in ran) > sum(bar.get_width() for bar in kept) == pytest.approx(1)
+
+
+def test_every_strategy_has_a_line_of_its_own_in_greyscale():
+    assert {single_models(POOL).name, omniscient(POOL).name, *(s.name for s in STRATEGIES)} <= set(plots.LINES)
+    assert len({str(style["linestyle"]) for style in plots.LINES.values()}) == len(plots.LINES)
+
+
+def test_only_use_style_changes_settings_and_only_those_of_the_style():
+    before = dict(plt.rcParams)
+    plots.plane(POOL)
+    assert dict(plt.rcParams) == before
+    with plt.rc_context():
+        plots.use_style()
+        changed = {name for name, value in plt.rcParams.items() if value != before[name]}
+    assert {"figure.figsize", "axes.prop_cycle", "axes.spines.top"} <= changed <= set(plots.STYLE)
