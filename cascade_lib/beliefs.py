@@ -26,6 +26,8 @@ class Beliefs:
         Standard deviation of the change in :math:`\hat q_i(x)` that running model i would bring; 0 for models in S.
     cost : float array, shape (m, k)
         :math:`\hat c_i(x)`, the expected cost of running model i; not used for models in S.
+    barred : bool array, shape (k,), optional
+        Models that may not run any more, e.g. because no plan with them can be optimal. Default: none.
 
     References
     ----------
@@ -42,6 +44,12 @@ class Beliefs:
     mean: np.ndarray
     spread: np.ndarray
     cost: np.ndarray
+    barred: np.ndarray | None = None
+
+    @property
+    def left(self) -> np.ndarray:
+        """The positions of the models that may still run."""
+        return np.flatnonzero(~self.ran if self.barred is None else ~(self.ran | self.barred))
 
     def __len__(self) -> int:
         """Return the number of queries in the batch, m."""

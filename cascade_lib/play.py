@@ -8,7 +8,7 @@ same decisions from the same arithmetic, and know nothing of a strategy beyond i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -51,6 +51,9 @@ class Planner(Protocol):
 
     def next_model(self, cost: np.ndarray, members: np.ndarray) -> np.ndarray:
         """Return which of the members of a plan runs first."""
+
+    def hopeless(self, beliefs: Beliefs, lam: np.ndarray) -> np.ndarray | None:
+        """Return which models need not be planned at prices from `lam` upwards, or None."""
 
     def answer(self, beliefs: Beliefs) -> np.ndarray:
         """Return the model whose answer is kept when stopping in this state."""
@@ -133,7 +136,7 @@ def play(
     while pending:
         state = min(pending, key=int.bit_count)
         queries = np.sort(np.concatenate(pending.pop(state)))
-        segs, answers = _moves(planner, estimator, outcomes, state, queries)
+        segs, answers = _moves(planner, estimator, outcomes, state, queries, np.full(len(queries), lam))
         model = envelope.at_price(segs, lam, dear[queries])
         stop = model == STOP
         answer[queries[stop]] = answers[stop]
@@ -161,7 +164,9 @@ def walk(
         state = min(pending, key=int.bit_count)
         query, high, low = (np.concatenate(parts) for parts in zip(*pending.pop(state), strict=True))
         queries, row = np.unique(query, return_inverse=True)
-        segs, answers = _moves(planner, estimator, outcomes, state, queries)
+        lowest = np.full(len(queries), np.inf)
+        np.minimum.at(lowest, row, low)
+        segs, answers = _moves(planner, estimator, outcomes, state, queries, lowest)
         if free is not None and free != state.bit_count():
             segs = _always(envelope.at_price(segs, lam, np.zeros(len(queries), dtype=bool)))
         piece, model, high, low = _cut(row, high, low, segs)
@@ -173,9 +178,9 @@ def walk(
 
 
 def _moves(
-    planner: Planner, estimator: Estimator, outcomes: Outcomes, state: int, queries: np.ndarray
+    planner: Planner, estimator: Estimator, outcomes: Outcomes, state: int, queries: np.ndarray, lowest: np.ndarray
 ) -> tuple[envelope.Segments, np.ndarray]:
-    """Return what to do next with `queries` in `state`, at every price, and the answer to keep where that is to stop.
+    """Return what to do next with `queries` in `state`, at prices from `lowest`, and the answer to keep on stopping.
 
     The `plan` of the segments returned is the model to run next, or STOP.
     """
@@ -186,26 +191,42 @@ def _moves(
     answer = planner.answer(beliefs) if state else np.full(m, STOP)
     if state.bit_count() == (planner.depth or outcomes.k):
         return _always(np.full(m, STOP)), answer
-    return _segments(planner, beliefs), answer
-
-
-def _segments(planner: Planner, beliefs: Beliefs) -> envelope.Segments:
-    """Return the segments of the planner's plans, each plan replaced by the model that it runs next, or STOP."""
-    found = []
-    for start in range(0, len(beliefs), _QUERIES_AT_ONCE):
-        part = beliefs.take(slice(start, start + _QUERIES_AT_ONCE))
-        plans = planner.plans(part)
-        segs = envelope.segments(plans.cost, plans.value)
-        members = plans.members[segs.plan]
-        first = planner.next_model(part.cost[segs.row], members)
-        model = np.where(members.any(axis=1), first, STOP)
-        found.append(segs._replace(row=segs.row + start, plan=model))
-    segs = envelope.Segments(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
-    if planner.step_prices is None:
-        return segs
     # At this step a unit of cost is charged weight · λ, so that every breakpoint in λ moves by 1 / weight.
-    weight = planner.step_prices[int(beliefs.ran.sum())]
-    return segs._replace(high=segs.high / weight, low=segs.low / weight)
+    weight = 1.0 if planner.step_prices is None else planner.step_prices[state.bit_count()]
+    segs = _segments(planner, beliefs, lowest * weight)
+    return segs._replace(high=segs.high / weight, low=segs.low / weight), answer
+
+
+def _segments(planner: Planner, beliefs: Beliefs, lowest: np.ndarray) -> envelope.Segments:
+    """Return the segments of the planner's plans, each plan replaced by the model that it runs next, or STOP.
+
+    They hold for prices from `lowest` upwards.
+    """
+    found = []
+    for rows, barred in _alike(planner.hopeless(beliefs, lowest), len(beliefs)):
+        for start in range(0, len(rows), _QUERIES_AT_ONCE):
+            part_rows = rows[start : start + _QUERIES_AT_ONCE]
+            part = replace(beliefs.take(part_rows), barred=barred)
+            plans = planner.plans(part)
+            segs = envelope.segments(plans.cost, plans.value)
+            members = plans.members[segs.plan]
+            first = planner.next_model(part.cost[segs.row], members)
+            model = np.where(members.any(axis=1), first, STOP)
+            found.append(segs._replace(row=part_rows[segs.row], plan=model))
+    segs = envelope.Segments(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+    if len(found) == 1:
+        return segs
+    order = np.argsort(segs.row, kind="stable")
+    return envelope.Segments(*(part[order] for part in segs))
+
+
+def _alike(hopeless: np.ndarray | None, m: int) -> list[tuple[np.ndarray, np.ndarray | None]]:
+    """Return the rows in groups that have the same hopeless models, with these."""
+    if hopeless is None:
+        return [(np.arange(m), None)]
+    patterns, group = np.unique(hopeless, axis=0, return_inverse=True)
+    by_group = np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1])
+    return list(zip(by_group, patterns, strict=True))
 
 
 def _always(model: np.ndarray) -> envelope.Segments:

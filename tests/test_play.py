@@ -114,3 +114,39 @@ def test_a_play_shows_itself():
     assert "cascade routing on 30 queries" in repr(result)
     assert result.plot().get_xlabel() == "share of queries"
     assert CascadeRouter().frontier(estimator, pool).plot().get_ylabel() == "mean quality"
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("options", [{}, {"depth": 3}, {"greedy": True}, {"expect": False}, {"order": [3, 1, 0, 2]}])
+def test_pruning_changes_no_decision_and_lists_fewer_plans(options, ties):
+    pool, estimator = scene(60, 4, seed=11, ties=ties)
+    listed = []
+
+    class Counting(CascadeRouter):
+        def plans(self, beliefs):
+            result = super().plans(beliefs)
+            listed.append(result.value.size if beliefs.ran.any() else 0)
+            return result
+
+    whole, pruned = CascadeRouter(**options), Counting(prune=True, **options)
+    for lam in (0.05, 0.3, 0.9, 2.0, 7.0):
+        expected, found = (strategy.play(estimator, pool, lam=lam) for strategy in (whole, pruned))
+        np.testing.assert_array_equal(found.order, expected.order)
+        np.testing.assert_array_equal(found.answer, expected.answer)
+    listed.clear()
+    curve, again = (strategy.frontier(estimator, pool) for strategy in (whole, pruned))
+    for lam in np.random.default_rng(0).exponential(1.0, 200):
+        np.testing.assert_allclose(mean_at(again, lam), mean_at(curve, lam), rtol=1e-12)
+    with_pruning = sum(listed)
+    listed.clear()
+    Counting(**options).frontier(estimator, pool)
+    assert with_pruning < sum(listed)
+
+
+def test_pruning_respects_prices_of_single_steps():
+    pool, estimator = scene(60, 4, seed=12)
+    whole, pruned = CascadeRouter(), CascadeRouter(prune=True)
+    whole.step_prices = pruned.step_prices = (1.0, 0.3, 3.0, 1.0)
+    for lam in (0.1, 0.6, 2.0):
+        expected, found = (strategy.play(estimator, pool, lam=lam) for strategy in (whole, pruned))
+        np.testing.assert_array_equal(found.order, expected.order)
