@@ -43,7 +43,7 @@ SENTIMENT_FILES = {
     "editorials": "nytEditorialSnippets",
 }
 SENTIMENT_TABLE = Path(__file__).parent / "data" / "sentiment.csv.gz"
-SENTIMENT_SHA256 = "TODO"
+SENTIMENT_SHA256 = "ca4c532a9d0214f9277e00afc139ad315882cad843d3c7d47d17a31324261d86"
 
 
 def fetch_file(url: str, sha256: str) -> Path:
@@ -222,18 +222,16 @@ def sentiment_features(texts: Iterable[str]) -> pd.DataFrame:
 
     Examples
     --------
-    >>> sentiment_features(["GREAT film, but not for me :("]).loc[0, ["n_words", "n_capital_words", "n_negations"]]
-    n_words            7.0
-    n_capital_words    1.0
-    n_negations        1.0
-    Name: 0, dtype: float64
+    >>> sentiment_features(["GREAT film, but not for me :("])[["n_words", "n_capital_words", "n_negations"]]
+       n_words  n_capital_words  n_negations
+    0        7                1            1
     """
     return pd.DataFrame([_describe(text) for text in texts])
 
 
 _NEGATION = re.compile(r"\b(?:not|no|never|none|nobody|nothing|neither|nor|cannot|without|hardly)\b|n['’]t\b", re.I)
 _CONTRAST = re.compile(r"\b(?:but|though|although|however|yet|despite|while|except|still)\b", re.I)
-_EMOTICON = re.compile(r"[:;=8][-o*']?[)(\]\[dDpP/\\|}{@]|<3|\b[xX]D\b")
+_EMOTICON = re.compile(r"(?:[:;=]|(?<!\w)8)[-o*']?(?:[)(\]\[\\|}{@]|[dDpP](?!\w)|/(?!/))|<3|\b[xX]D\b")
 _LINK = re.compile(r"https?:|www\.|\{link\}", re.I)
 
 
