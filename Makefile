@@ -47,8 +47,8 @@ lint: $(READY)  ## check style and formatting
 notebooks: $(READY)  ## execute every notebook in place, refreshing the outputs that are committed
 	$(PY) scripts/execute_notebooks.py
 
-bench: $(READY)  ## measure speed; prints ratios and refreshes benchmarks/results.csv
-	$(PY) benchmarks/run.py --write benchmarks/results.csv
+bench: $(READY)  ## measure speed; prints ratios and refreshes book/benchmarks.csv
+	$(PY) benchmarks/run.py --write book/benchmarks.csv
 
 collect: $(READY)  ## ask the local language model again (hours); see scripts/collect_sentiment.py
 	$(PY) -m pip install --quiet --editable ".[llm]"
