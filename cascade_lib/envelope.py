@@ -13,6 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+# Points looked at in one go: so few that all arrays of a step stay in the processor's cache.
+_AT_ONCE = 2**17
+
 
 class Segments(NamedTuple):
     """The best plan of each row on every stretch of the λ-axis, for a batch of rows.
@@ -34,7 +37,7 @@ def segments(cost: ArrayLike, value: ArrayLike) -> Segments:
     Parameters
     ----------
     cost, value : array_like, shape (m, p)
-        The points of p plans in each of m rows. A plan that does not exist in some row has value −∞.
+        The points of p plans in each of m ≥ 1 rows. A plan that does not exist in some row has value −∞.
 
     Returns
     -------
@@ -66,6 +69,19 @@ def segments(cost: ArrayLike, value: ArrayLike) -> Segments:
     cost, value = np.asarray(cost, dtype=float), np.asarray(value, dtype=float)
     if cost.shape != value.shape or cost.ndim != 2:
         raise ValueError(f"cost and value must have one common shape (m, p); got {cost.shape} and {value.shape}.")
+    exists = np.isfinite(value).any(axis=1)
+    if not exists.all():
+        row = int(np.flatnonzero(~exists)[0])
+        raise ValueError(f"row {row} has no plan of finite value: every row needs at least one.")
+    size = max(1, _AT_ONCE // max(1, cost.shape[1]))
+    starts = range(0, len(cost), size)
+    parts = [_gift_wrap(cost[start : start + size], value[start : start + size]) for start in starts]
+    parts = [part._replace(row=part.row + start) for part, start in zip(parts, starts, strict=True)]
+    return Segments(*(np.concatenate(fields) for fields in zip(*parts, strict=True)))
+
+
+def _gift_wrap(cost: np.ndarray, value: np.ndarray) -> Segments:
+    """Find the segments of a few rows, one vertex of all envelopes after the other."""
     rows, plan = np.arange(len(cost)), _cheapest_plan(cost, value)
     high = np.full(len(cost), np.inf)
     found = []
@@ -139,9 +155,6 @@ def hull(cost: ArrayLike, quality: ArrayLike) -> np.ndarray:
 def _cheapest_plan(cost: np.ndarray, value: np.ndarray) -> np.ndarray:
     """Return the plan for an infinite price: the cheapest, and the best of those that cost the same."""
     exists = np.isfinite(value)
-    if not exists.any(axis=1).all():
-        row = int(np.flatnonzero(~exists.any(axis=1))[0])
-        raise ValueError(f"row {row} has no plan of finite value: every row needs at least one.")
     least = np.where(exists, cost, np.inf).min(axis=1, keepdims=True)
     return np.where(exists & (cost == least), value, -np.inf).argmax(axis=1)
 

@@ -8,6 +8,8 @@ same decisions from the same arithmetic, and know nothing of a strategy beyond i
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
@@ -24,7 +26,7 @@ STOP = -1
 """Stands where a model's position would, when nothing more is run."""
 
 # Queries whose plans are looked at in one go: few enough that the arrays stay small even with 2,048 plans for each.
-_QUERIES_AT_ONCE = 2_048
+_QUERIES_AT_ONCE = 512
 
 
 class Plans(NamedTuple):
@@ -202,22 +204,30 @@ def _segments(planner: Planner, beliefs: Beliefs, lowest: np.ndarray) -> envelop
 
     They hold for prices from `lowest` upwards.
     """
-    found = []
-    for rows, barred in _alike(planner.hopeless(beliefs, lowest), len(beliefs)):
-        for start in range(0, len(rows), _QUERIES_AT_ONCE):
-            part_rows = rows[start : start + _QUERIES_AT_ONCE]
-            part = replace(beliefs.take(part_rows), barred=barred)
-            plans = planner.plans(part)
-            segs = envelope.segments(plans.cost, plans.value)
-            members = plans.members[segs.plan]
-            first = planner.next_model(part.cost[segs.row], members)
-            model = np.where(members.any(axis=1), first, STOP)
-            found.append(segs._replace(row=part_rows[segs.row], plan=model))
+    size = _QUERIES_AT_ONCE
+    jobs = [
+        (rows[start : start + size], barred)
+        for rows, barred in _alike(planner.hopeless(beliefs, lowest), len(beliefs))
+        for start in range(0, len(rows), size)
+    ]
+    if len(jobs) == 1:
+        return _segments_of(planner, beliefs, *jobs[0])
+    # NumPy lets go of the interpreter while it works, so threads share the processor's cores.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = list(pool.map(lambda job: _segments_of(planner, beliefs, *job), jobs))
     segs = envelope.Segments(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
-    if len(found) == 1:
-        return segs
     order = np.argsort(segs.row, kind="stable")
     return envelope.Segments(*(part[order] for part in segs))
+
+
+def _segments_of(planner: Planner, beliefs: Beliefs, rows: np.ndarray, barred: np.ndarray | None) -> envelope.Segments:
+    """Return the segments of some rows of the beliefs, none of which may run the models in `barred`."""
+    part = replace(beliefs.take(rows), barred=barred)
+    plans = planner.plans(part)
+    segs = envelope.segments(plans.cost, plans.value)
+    members = plans.members[segs.plan]
+    first = planner.next_model(part.cost[segs.row], members)
+    return segs._replace(row=rows[segs.row], plan=np.where(members.any(axis=1), first, STOP))
 
 
 def _alike(hopeless: np.ndarray | None, m: int) -> list[tuple[np.ndarray, np.ndarray | None]]:
