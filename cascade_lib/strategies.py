@@ -37,7 +37,7 @@ class Strategy(ABC):
     depth : int or None
         The largest number of models run on one query; None for no limit.
     order : tuple of int or None
-        Positions of all models in the order in which the members of a plan run; None for that of the columns.
+        Positions of the models in the order in which the members of a plan run; None for that of the columns.
     step_prices : tuple of k positive floats, or None
         Weights w: after j calls the price is :math:`w_j \lambda`. None for one price at every step.
     """
@@ -66,7 +66,7 @@ class Strategy(ABC):
         int array, shape (s,)
             A position among the k models; without meaning for plans without members.
         """
-        order = _permutation(self.order, members.shape[1])
+        order = _chain(self.order, members.shape[1])
         return order[members[:, order].argmax(axis=1)]
 
     def hopeless(self, beliefs: Beliefs, lam: np.ndarray) -> np.ndarray | None:
@@ -247,7 +247,8 @@ class Cascade(Strategy):
     Parameters
     ----------
     order : sequence of int, optional
-        Positions of the models in the order in which they run. Default: the order of the columns.
+        Positions of the models in the order in which they run; a model that is left out never runs. Default: all, in
+        the order of the columns.
     expect : bool
         With False the value of a set is the maximum of the estimates, as if their spread were zero.
 
@@ -271,14 +272,15 @@ class Cascade(Strategy):
 
     def __init__(self, order: Sequence[int] | None = None, *, expect: bool = True) -> None:
         self.order, self.expect = _whole_numbers(order), expect
+        self.depth = self.order and len(self.order)
 
     def plans(self, beliefs: Beliefs) -> Plans:
         """Return one plan for each prefix that is at least as long as what has run."""
-        order = _permutation(self.order, len(beliefs.ran))
+        order = _chain(self.order, len(beliefs.ran))
         left = order[~beliefs.ran[order]]
         value = nested_expected_max(*_unrun(beliefs, left, self.expect))
         cost = np.cumsum(beliefs.cost[:, left], axis=1)
-        members = np.zeros((len(left) + 1, len(order)), dtype=bool)
+        members = np.zeros((len(left) + 1, len(beliefs.ran)), dtype=bool)
         members[:, left] = np.tri(len(left) + 1, len(left), -1, dtype=bool)
         return Plans(np.pad(cost, ((0, 0), (1, 0))), value, members)
 
@@ -292,7 +294,8 @@ class ThresholdCascade(Strategy):
     Parameters
     ----------
     order : sequence of int, optional
-        Positions of the models in the order in which they run. Default: the order of the columns.
+        Positions of the models in the order in which they run; a model that is left out never runs. Default: all, in
+        the order of the columns.
     ceiling : float
         The highest threshold of interest; estimates above it always stop. Default: 1, a perfect answer.
 
@@ -319,12 +322,13 @@ class ThresholdCascade(Strategy):
 
     def __init__(self, order: Sequence[int] | None = None, *, ceiling: float = 1.0) -> None:
         self.order, self.ceiling = _whole_numbers(order), ceiling
+        self.depth = self.order and len(self.order)
 
     def plans(self, beliefs: Beliefs) -> Plans:
         """Return two plans: stop with the last answer, or run the next model and hope for the best."""
-        order = _permutation(self.order, len(beliefs.ran))
+        order = _chain(self.order, len(beliefs.ran))
         m, ran = len(beliefs), int(beliefs.ran.sum())
-        members = np.zeros((2, len(order)), dtype=bool)
+        members = np.zeros((2, len(beliefs.ran)), dtype=bool)
         members[1, order[ran]] = True
         stop = beliefs.mean[:, order[ran - 1]] if ran else np.full(m, -np.inf)
         value = np.column_stack([stop, np.full(m, self.ceiling)])
@@ -332,7 +336,7 @@ class ThresholdCascade(Strategy):
 
     def answer(self, beliefs: Beliefs) -> np.ndarray:
         """Return the last model that ran."""
-        last = _permutation(self.order, len(beliefs.ran))[int(beliefs.ran.sum()) - 1]
+        last = _chain(self.order, len(beliefs.ran))[int(beliefs.ran.sum()) - 1]
         return np.full(len(beliefs), last)
 
 
@@ -355,7 +359,8 @@ class CascadeRouter(Strategy):
         matters. By the lemma on negative marginal gains this changes no decision. It saves time only where prices are
         high and models many: most work goes into the first state, in which nothing has run and nothing is left out.
     order : sequence of int, optional
-        Positions of all models in the order in which the members of a plan run. Default: cheapest expected first.
+        Positions of the models in the order in which the members of a plan run; a model that is left out never runs.
+        Default: all, the cheapest expected first.
 
     Notes
     -----
@@ -405,7 +410,8 @@ class CascadeRouter(Strategy):
 
     def plans(self, beliefs: Beliefs) -> Plans:
         """Return one plan for each set of models that may still run, the empty one included."""
-        k, left = len(beliefs.ran), beliefs.left
+        k = len(beliefs.ran)
+        left = np.intersect1d(beliefs.left, _chain(self.order, k))
         sets = subsets(len(left))
         size, room = sets.sum(axis=1), k if self.depth is None else self.depth - int(beliefs.ran.sum())
         allowed = size <= (1 if self.greedy else room)
@@ -432,9 +438,9 @@ def _whole_numbers(order: Sequence[int] | None) -> tuple[int, ...] | None:
     return None if order is None else tuple(int(i) for i in order)
 
 
-def _permutation(order: tuple[int, ...] | None, k: int) -> np.ndarray:
-    """Return the k models in the order in which they run; by default the order of the columns."""
-    result = np.arange(k) if order is None else np.array(order)
-    if sorted(result) != list(range(k)):
-        raise ValueError(f"order must name each of the {k} models once, by position 0 to {k - 1}; got {order}.")
+def _chain(order: tuple[int, ...] | None, k: int) -> np.ndarray:
+    """Return the models in the order in which they run; by default all of them in the order of the columns."""
+    result = np.arange(k) if order is None else np.array(order, dtype=int)
+    if not result.size or len(set(result)) < len(result) or not set(result) <= set(range(k)):
+        raise ValueError(f"order must name models by distinct positions 0 to {k - 1}, at least one; got {order}.")
     return result

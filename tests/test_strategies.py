@@ -144,11 +144,31 @@ def test_a_threshold_cascade_is_what_it_says():
 
 
 @pytest.mark.parametrize("strategy", [Cascade, CascadeRouter, ThresholdCascade])
-@pytest.mark.parametrize("order", [[0, 0, 1], [0, 1], [1, 2, 3]])
-def test_an_order_that_is_no_permutation_is_refused(strategy, order):
+@pytest.mark.parametrize("order", [[0, 0, 1], [], [1, 2, 3], [-1]])
+def test_an_order_that_names_models_twice_or_that_do_not_exist_is_refused(strategy, order):
     pool, estimator = scene(3, 3, seed=0)
-    with pytest.raises(ValueError, match="order must name each of the 3 models once"):
+    with pytest.raises(ValueError, match="order must name models by distinct positions 0 to 2"):
         strategy(order=order).play(estimator, pool, lam=0.0)
+
+
+@pytest.mark.parametrize("strategy", [Cascade, CascadeRouter, ThresholdCascade])
+@pytest.mark.parametrize("order", [[2, 0], [1], [0, 3, 1]])
+def test_models_left_out_of_an_order_might_as_well_not_exist(strategy, order):
+    pool, estimator = scene(40, 4, seed=3)
+    small = pool.select([pool.models[i] for i in order])
+    tables = (estimator.ex_ante, estimator.post_hoc, estimator.spread, estimator.cost_ex_ante, estimator.cost_post_hoc)
+    alone = TabulatedEstimator(*(table[:, order] for table in tables))
+    for lam in (0.05, 0.5, 2.0):
+        part = strategy(order=order).play(estimator, pool, lam=lam)
+        whole = strategy(order=range(len(order))).play(alone, small, lam=lam)
+        np.testing.assert_array_equal(part.answer, np.array(order)[whole.answer])
+        np.testing.assert_array_equal(part.ran[:, order], whole.ran)
+        assert part.ran.sum() == whole.ran.sum()
+    part, whole = (
+        strategy(order=order).frontier(estimator, pool),
+        strategy(order=range(len(order))).frontier(alone, small),
+    )
+    np.testing.assert_allclose(part.quality, whole.quality)
 
 
 def test_a_depth_of_nothing_is_refused():
