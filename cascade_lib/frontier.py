@@ -181,7 +181,8 @@ class Frontier:
         dear = int(np.searchsorted(self.budget, budget, side="right"))
         if dear == len(self.budget):
             return 0.0, 1.0
-        low, high = self.budget[dear - 1], self.budget[dear]
+        # Between these two points the cost first exceeds the budget; mixing them spends it exactly.
+        low, high = self.cost[dear - 1], self.cost[dear]
         return float(self.lam[dear - 1]), float((high - budget) / (high - low))
 
     def auc(self) -> float:

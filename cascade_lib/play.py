@@ -26,7 +26,7 @@ STOP = -1
 """Stands where a model's position would, when nothing more is run."""
 
 # Queries whose plans are looked at in one go: few enough that the arrays stay small even with 2,048 plans for each.
-_QUERIES_AT_ONCE = 512
+_QUERIES_AT_ONCE = 2_048
 
 
 class Plans(NamedTuple):

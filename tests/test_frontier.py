@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cascade_lib import Outcomes, Router, TabulatedEstimator, omniscient, single_models
-from truths import best_by_linear_program, pools
+from cascade_lib import CascadeRouter, Outcomes, Router, TabulatedEstimator, omniscient, single_models
+from truths import best_by_linear_program, pools, scene
 
 
 def curve_on_its_own_estimates(pool):
@@ -178,3 +178,16 @@ def test_comparing_a_curve_with_itself_gives_exactly_nothing():
 def test_curves_on_different_outcomes_cannot_be_compared():
     with pytest.raises(ValueError, match="different outcomes"):
         omniscient(Outcomes([[0.0]], [[1.0]])).compare(omniscient(Outcomes([[0.0]], [[1.0]])))
+
+
+def test_a_budget_is_spent_exactly_even_where_the_cost_falls_with_the_price():
+    pool, estimator = scene(40, 3, seed=1)
+    strategy = CascadeRouter()
+    curve = strategy.frontier(estimator, pool)
+    assert (np.diff(curve.cost) < 0).any(), "the case is there to be tested"
+    for budget in np.linspace(curve.cost[0], curve.cost.max(), 50)[1:-1]:
+        lam, gamma = curve.price_for(budget)
+        assert 0 <= gamma <= 1
+        sides = [strategy.play(estimator, pool, lam=lam, dear=np.full(len(pool), side)) for side in (False, True)]
+        cheap, dear = (play.cost.mean() for play in sides)
+        assert gamma * cheap + (1 - gamma) * dear == pytest.approx(budget, rel=1e-12)
