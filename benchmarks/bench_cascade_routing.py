@@ -34,7 +34,9 @@ def curve_rows():
         pool, estimator = simulate(QUERIES, models)
         time = seconds(lambda e=estimator, p=pool: CascadeRouter().frontier(e, p), runs=1)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        single = seconds(lambda e=estimator, p=pool: CascadeRouter().play(e, p, lam=0.1), runs=1)
         yield f"exact curve, n = {QUERIES:,}, k = {len(models)}", "s", time
+        yield f"exact curve / play at one price, k = {len(models)}", "×", time / single
         yield f"peak memory so far, k = {len(models)}", "GiB", peak
 
 
