@@ -8,7 +8,8 @@ from .frontier import Comparison, Frontier, omniscient, single_models
 from .outcomes import Outcomes
 from .play import Plans, Play
 from .policy import Policy
-from .strategies import Cascade, CascadeRouter, Router, Strategy, ThresholdCascade
+from .strategies import Cascade, CascadeRouter, Router, ThresholdCascade
+from .strategy import Strategy
 
 __all__ = [
     "Beliefs",

@@ -13,7 +13,7 @@ PACKAGE = Path(cascade_lib.__file__).parent
 # `play`, `frontier` and `policy` know a strategy only by its interface, so the strategies come after them.
 ORDER = [
     "_checks", "outcomes", "expected_max", "envelope", "beliefs", "estimators", "frontier", "play", "policy",
-    "strategies", "datasets", "plots", "widgets",
+    "strategy", "strategies", "datasets", "plots", "widgets",
 ]  # fmt: skip
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
 AT_HOME = {"matplotlib": {"plots", "widgets"}, "ipywidgets": {"widgets"}, "pooch": {"datasets"}, "PIL": {"widgets"}}
