@@ -45,7 +45,19 @@ class Router(Strategy):
         return Plans(beliefs.cost, beliefs.mean, np.eye(len(beliefs.ran), dtype=bool))
 
 
-class Cascade(Strategy):
+class _InOrder(Strategy):
+    """What cascades share: the models named in `order` run one after the other, and no others."""
+
+    def __init__(self, order: Sequence[int] | None) -> None:
+        self.order = _whole_numbers(order)
+
+    @property
+    def depth(self) -> int | None:
+        """The number of models in the order; None for all of them."""
+        return None if self.order is None else len(self.order)
+
+
+class Cascade(_InOrder):
     r"""Optimal cascading: models in a fixed order; stop when no longer prefix is worth its price.
 
     After j − 1 calls the plans are the prefixes :math:`M_{1:i}` with i ≥ j − 1, each worth
@@ -78,8 +90,8 @@ class Cascade(Strategy):
     name = "cascade"
 
     def __init__(self, order: Sequence[int] | None = None, *, expect: bool = True) -> None:
-        self.order, self.expect = _whole_numbers(order), expect
-        self.depth = self.order and len(self.order)
+        super().__init__(order)
+        self.expect = expect
 
     def plans(self, beliefs: Beliefs) -> Plans:
         """Return one plan for each prefix that is at least as long as what has run."""
@@ -92,7 +104,7 @@ class Cascade(Strategy):
         return Plans(np.pad(cost, ((0, 0), (1, 0))), value, members)
 
 
-class ThresholdCascade(Strategy):
+class ThresholdCascade(_InOrder):
     r"""The cascade of practice: stop at the first model whose post-hoc estimate reaches a threshold.
 
     The threshold is t = `ceiling` − λ, the same for every model unless `step_prices` are set: going on is taken to be
@@ -128,8 +140,8 @@ class ThresholdCascade(Strategy):
     name = "threshold cascade"
 
     def __init__(self, order: Sequence[int] | None = None, *, ceiling: float = 1.0) -> None:
-        self.order, self.ceiling = _whole_numbers(order), ceiling
-        self.depth = self.order and len(self.order)
+        super().__init__(order)
+        self.ceiling = ceiling
 
     def plans(self, beliefs: Beliefs) -> Plans:
         """Return two plans: stop with the last answer, or run the next model and hope for the best."""

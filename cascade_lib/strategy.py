@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from copy import copy
+from inspect import signature
 
 import numpy as np
 
@@ -93,7 +94,7 @@ class Strategy(ABC):
 
         References
         ----------
-        Chapter "Optimal routing".
+        Chapter "The whole curve at once".
         """
         return Frontier.from_leaves(self.name, outcomes, playing.walk(self, estimator, outcomes))
 
@@ -201,8 +202,11 @@ class Strategy(ABC):
 
     def __repr__(self) -> str:
         """Return the class and those of its options that are not at their default."""
-        options = ", ".join(f"{name}={value!r}" for name, value in vars(self).items() if value not in (None, False))
-        return f"{type(self).__name__}({options})"
+        usual = {name: option.default for name, option in signature(type(self)).parameters.items()} | {
+            "step_prices": None
+        }
+        options = [f"{name}={getattr(self, name)!r}" for name in usual if getattr(self, name) != usual[name]]
+        return f"{type(self).__name__}({', '.join(options)})"
 
 
 def chain(order: tuple[int, ...] | None, k: int) -> np.ndarray:

@@ -228,3 +228,19 @@ def test_equal_step_prices_are_one_price():
     for lam in (0.01, 0.1, 0.7):
         a, b = weighted.play(estimator, pool, lam=lam), CascadeRouter().play(estimator, pool, lam=2 * lam)
         np.testing.assert_array_equal(a.order, b.order)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "text"),
+    [
+        (Router(), "Router()"),
+        (Cascade(), "Cascade()"),
+        (Cascade(order=[2, 0], expect=False), "Cascade(order=(2, 0), expect=False)"),
+        (ThresholdCascade(ceiling=0.0), "ThresholdCascade(ceiling=0.0)"),
+        (CascadeRouter(depth=2, greedy=True), "CascadeRouter(depth=2, greedy=True)"),
+    ],
+)
+def test_a_strategy_shows_the_options_that_are_not_at_their_default(strategy, text):
+    assert repr(strategy) == text
+    strategy.step_prices = (1.0, 2.0)
+    assert repr(strategy) == text[:-1] + (", " if "=" in text else "") + "step_prices=(1.0, 2.0))"
