@@ -166,10 +166,12 @@ def walk(
         state = min(pending, key=int.bit_count)
         query, high, low = (np.concatenate(parts) for parts in zip(*pending.pop(state), strict=True))
         queries, row = np.unique(query, return_inverse=True)
-        lowest = np.full(len(queries), np.inf)
-        np.minimum.at(lowest, row, low)
+        held = free is not None and free != state.bit_count()
+        lowest = np.full(len(queries), lam if held else np.inf)
+        if not held:
+            np.minimum.at(lowest, row, low)
         segs, answers = _moves(planner, estimator, outcomes, state, queries, lowest)
-        if free is not None and free != state.bit_count():
+        if held:
             segs = _always(envelope.at_price(segs, lam, np.zeros(len(queries), dtype=bool)))
         piece, model, high, low = _cut(row, high, low, segs)
         row, query, stop = row[piece], query[piece], model == STOP

@@ -202,11 +202,11 @@ class Strategy(ABC):
 
     def __repr__(self) -> str:
         """Return the class and those of its options that are not at their default."""
-        usual = {name: option.default for name, option in signature(type(self)).parameters.items()} | {
-            "step_prices": None
-        }
-        options = [f"{name}={getattr(self, name)!r}" for name in usual if getattr(self, name) != usual[name]]
-        return f"{type(self).__name__}({', '.join(options)})"
+        usual = {name: option.default for name, option in signature(type(self)).parameters.items()}
+        usual["step_prices"] = None
+        now = {name: getattr(self, name, default) for name, default in usual.items()}
+        options = ", ".join(f"{name}={value!r}" for name, value in now.items() if value != usual[name])
+        return f"{type(self).__name__}({options})"
 
 
 def chain(order: tuple[int, ...] | None, k: int) -> np.ndarray:

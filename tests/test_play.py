@@ -150,3 +150,12 @@ def test_pruning_respects_prices_of_single_steps():
     for lam in (0.1, 0.6, 2.0):
         expected, found = (strategy.play(estimator, pool, lam=lam) for strategy in (whole, pruned))
         np.testing.assert_array_equal(found.order, expected.order)
+
+
+def test_pruning_looks_at_the_price_of_the_step_it_is_in():
+    pool, estimator = scene(60, 4, seed=12)
+    for lam in (0.1, 0.5):
+        whole, pruned = (
+            s.with_step_prices(estimator, pool, lam=lam) for s in (CascadeRouter(), CascadeRouter(prune=True))
+        )
+        np.testing.assert_allclose(pruned.step_prices, whole.step_prices, rtol=1e-6)
