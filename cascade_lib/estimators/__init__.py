@@ -1,0 +1,12 @@
+"""Turn what is known of queries and answers into beliefs.
+
+An estimator is anything with a method ``beliefs(outcomes, ran, rows)`` that returns `Beliefs` about the queries at
+positions `rows` of `outcomes` when the models in `ran` have run. It must use no more than that situation reveals:
+ex-ante features, and the answers of the models that have run. Estimators know nothing of budgets or strategies.
+"""
+
+from .base import Estimator
+from .noisy import NoisyEstimator
+from .tabulated import TabulatedEstimator
+
+__all__ = ["Estimator", "NoisyEstimator", "TabulatedEstimator"]
