@@ -11,6 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .expected_max import Law
+from .laws import Gaussian
+
 
 @dataclass(frozen=True, eq=False)
 class Beliefs:
@@ -28,6 +31,9 @@ class Beliefs:
         :math:`\hat c_i(x)`, the expected cost of running model i; not used for models in S.
     barred : bool array, shape (k,), optional
         Models that may not run any more, e.g. because no plan with them can be optimal. Default: none.
+    law : Law, optional
+        The law of the future estimates of all k models, e.g. `JointGaussian`, `Atoms` or `Draws`. Its means and
+        standard deviations are `mean` and `spread`. Default: independent Gaussians with these.
 
     References
     ----------
@@ -45,11 +51,33 @@ class Beliefs:
     spread: np.ndarray
     cost: np.ndarray
     barred: np.ndarray | None = None
+    law: Law | None = None
 
     @property
     def left(self) -> np.ndarray:
         """The positions of the models that may still run."""
         return np.flatnonzero(~self.ran if self.barred is None else ~(self.ran | self.barred))
+
+    @property
+    def best(self) -> np.ndarray:
+        """The best estimate among the models that have run, shape (m,); −∞ if none has."""
+        return self.mean[:, self.ran].max(axis=1, initial=-np.inf)
+
+    def future(self, models: np.ndarray, *, expect: bool = True) -> Law:
+        """Return the law of the estimates that `models`, given by positions, will have once they have run.
+
+        With ``expect=False`` all of them are taken to be certain: the means without any spread.
+
+        Examples
+        --------
+        >>> now = Beliefs(np.array([True, False]), np.array([[0.2, 0.7]]), np.array([[0, 0.1]]), np.array([[1.0, 5.0]]))
+        >>> now.future(now.left).sets(now.best).round(3), now.future(now.left, expect=False).sets(now.best)
+        (array([[0.2, 0.7]]), array([[0.2, 0.7]]))
+        """
+        if not expect:
+            return Gaussian(self.mean[:, models], np.zeros((len(self), len(models))))
+        law = Gaussian(self.mean, self.spread) if self.law is None else self.law
+        return law.pick(models)
 
     def __len__(self) -> int:
         """Return the number of queries in the batch, m."""
@@ -64,4 +92,5 @@ class Beliefs:
         >>> two.take(slice(1, 2)).mean
         array([[0.4]])
         """
-        return replace(self, mean=self.mean[rows], spread=self.spread[rows], cost=self.cost[rows])
+        law = None if self.law is None else self.law.take(rows)
+        return replace(self, mean=self.mean[rows], spread=self.spread[rows], cost=self.cost[rows], law=law)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cache
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -28,6 +29,30 @@ _REACH = 7.0
 _NODES = np.array([32, 48, 64, 96, 128, 192, 256])
 # Numbers held at once, for speed (they stay in the cache) more than for memory.
 _AT_ONCE = 2_000_000
+
+
+class Law(Protocol):
+    """What is believed of the estimates that u models will have on m queries; `laws` has several.
+
+    `mean` is of shape (m, u); the methods answer for `best` of shape (m,) with finite entries or −∞.
+    """
+
+    mean: np.ndarray
+
+    def take(self, rows: slice | np.ndarray) -> Law:
+        """Return the law for some of the queries."""
+
+    def pick(self, models: np.ndarray) -> Law:
+        """Return the law of some of the models, given by their positions."""
+
+    def sets(self, best: np.ndarray) -> np.ndarray:
+        """Return the value of every set, shape (m, 2**u)."""
+
+    def prefixes(self, best: np.ndarray) -> np.ndarray:
+        """Return the value of every prefix, shape (m, u + 1)."""
+
+    def alone(self, best: np.ndarray) -> np.ndarray:
+        """Return the value of every model by itself, shape (m, u)."""
 
 
 def subsets(u: int) -> np.ndarray:
@@ -56,8 +81,8 @@ def subset_sums(values: ArrayLike) -> np.ndarray:
     return _doubled(np.zeros((len(values), 1)), values.T, np.add)
 
 
-def expected_max(mean: ArrayLike, spread: ArrayLike, best: ArrayLike = -np.inf) -> np.ndarray:
-    r"""Return the value of every set of models whose future estimates are independent Gaussians.
+def expected_max(mean: ArrayLike | Law, spread: ArrayLike | None = None, best: ArrayLike = -np.inf) -> np.ndarray:
+    r"""Return the value of every set of models, by default for independent Gaussian future estimates.
 
     .. math:: E[\max(b, \max_{i \in S} Q_i)] = h - \int_b^h \prod_{i \in S} \Phi\Big(\frac{t - \mu_i}{\sigma_i}\Big)\,dt
 
@@ -65,8 +90,9 @@ def expected_max(mean: ArrayLike, spread: ArrayLike, best: ArrayLike = -np.inf) 
 
     Parameters
     ----------
-    mean : array_like, shape (m, u)
-        :math:`\mu_i`, finite.
+    mean : array_like, shape (m, u), or Law
+        :math:`\mu_i`, finite. Or the whole law of the future estimates, e.g. `Atoms`, which takes the place of mean
+        and spread and is valued in its own way.
     spread : array_like, shape (m, u) or (u,)
         :math:`\sigma_i \ge 0`, finite.
     best : array_like, shape (m,) or ()
@@ -100,8 +126,10 @@ def expected_max(mean: ArrayLike, spread: ArrayLike, best: ArrayLike = -np.inf) 
     >>> expected_max([[0.0, 0.0]], [[1.0, 1.0]]).round(6)
     array([[   -inf, 0.     , 0.     , 0.56419]])
     """
+    if hasattr(mean, "sets"):
+        return mean.sets(_checked_best(best, len(mean.mean)))
     mean, spread, best = _checked(mean, spread, best)
-    value = _by_quadrature(mean, spread, best, _products_of_sets, 2 ** mean.shape[1])
+    value = _by_quadrature(mean, spread, best, products_of_sets, 2 ** mean.shape[1])
     certain = _doubled(np.ones((len(mean), 1), dtype=bool), (spread == 0).T, np.logical_and)
     # Without spread the maximum is certain; and it is never worth less than the best of the means (Jensen).
     plain = _doubled(best[:, None], mean.T, np.maximum)
@@ -111,7 +139,9 @@ def expected_max(mean: ArrayLike, spread: ArrayLike, best: ArrayLike = -np.inf) 
     return value
 
 
-def nested_expected_max(mean: ArrayLike, spread: ArrayLike, best: ArrayLike = -np.inf) -> np.ndarray:
+def nested_expected_max(
+    mean: ArrayLike | Law, spread: ArrayLike | None = None, best: ArrayLike = -np.inf
+) -> np.ndarray:
     """Return the value of the first 0, 1, …, u models: the prefixes that a cascade may plan.
 
     Parameters, errors and accuracy are those of `expected_max`, but u may be any number.
@@ -125,8 +155,10 @@ def nested_expected_max(mean: ArrayLike, spread: ArrayLike, best: ArrayLike = -n
     >>> nested_expected_max([[0.0, 0.0]], [[1.0, 1.0]]).round(6)
     array([[   -inf, 0.     , 0.56419]])
     """
+    if hasattr(mean, "prefixes"):
+        return mean.prefixes(_checked_best(best, len(mean.mean)))
     mean, spread, best = _checked(mean, spread, best, limit=None)
-    value = _by_quadrature(mean, spread, best, _products_of_prefixes, mean.shape[1] + 1)
+    value = _by_quadrature(mean, spread, best, products_of_prefixes, mean.shape[1] + 1)
     certain = np.logical_and.accumulate(np.pad(spread == 0, ((0, 0), (1, 0)), constant_values=True), axis=1)
     plain = np.maximum.accumulate(np.column_stack([best, mean]), axis=1)
     value = np.where(certain, plain, np.maximum(value, plain))
@@ -185,17 +217,47 @@ def expected_max_correlated(
         )
     _refuse("covariance", covariance, ~np.isfinite(covariance) | (np.eye(u, dtype=bool) & (covariance < 0)))
     _refuse("draws", draws, ~np.isfinite(draws))
+    samples = gaussian_samples(np.broadcast_to(mean, (m, u)), covariance, draws)
+    return max_over_draws(samples, np.full(len(draws), 1 / len(draws)), best)
+
+
+def gaussian_samples(mean: np.ndarray, covariance: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """Return jointly Gaussian samples, shape (m, u, T), made from standard normal draws of shape (T, u)."""
     # A symmetric root by eigenvalues exists where Cholesky fails: for zero variances and perfect correlation.
     eigenvalue, vector = np.linalg.eigh(covariance)
     root = vector * np.sqrt(np.maximum(eigenvalue, 0.0))[..., None, :]
-    moves = np.broadcast_to(np.einsum("...ij,tj->...it", root, draws), (m, u, len(draws)))
-    samples = (mean[..., None] + moves).transpose(1, 0, 2)
-    start = np.broadcast_to(best[:, None, None], (m, 1, len(draws)))
-    table = start
-    for sample in samples:
-        table = np.concatenate([table, np.maximum(table, sample[:, None])], axis=1)
+    return mean[..., None] + np.einsum("...ij,tj->...it", root, draws)
+
+
+def max_over_draws(samples: np.ndarray, weight: np.ndarray, best: np.ndarray, *, nested: bool = False) -> np.ndarray:
+    """Return the weighted mean maximum over joint draws of every set, or with `nested` of every prefix.
+
+    Parameters
+    ----------
+    samples : float array, shape (m, u, T)
+        Draws of all models together.
+    weight : float array, shape (T,) or (m, T)
+        The weights of the draws, adding up to 1.
+    best : float array, shape (m,)
+        The best estimate among models that have run, or −∞.
+    nested : bool
+        Return the u + 1 prefixes instead of the 2**u sets.
+    """
+    m, u, size = samples.shape
+    weight, start = np.broadcast_to(weight, (m, size)), np.broadcast_to(best[:, None, None], (m, 1, size))
+    value = np.empty((m, u + 1 if nested else 2**u))
+    step = max(1, _AT_ONCE // (value.shape[1] * size))
+    for rows in (slice(first, first + step) for first in range(0, m, step)):
+        if nested:
+            table = np.maximum.accumulate(np.concatenate([start[rows], samples[rows]], axis=1), axis=1)
+        else:
+            table = start[rows]
+            for sample in samples[rows].transpose(1, 0, 2):
+                table = np.concatenate([table, np.maximum(table, sample[:, None])], axis=1)
+        # `best` is filled in below; −∞ times a weight of zero would be no number.
+        value[rows, 1:] = (table[:, 1:] * weight[rows, None]).sum(axis=2)
     # Without the maximum, a mean of many equal numbers may be rounded below them.
-    value = np.maximum(table.mean(axis=2), best[:, None])
+    value[:, 1:] = np.maximum(value[:, 1:], best[:, None])
     value[:, 0] = best
     return value
 
@@ -282,6 +344,10 @@ def _checked(
         raise ValueError(
             f"{u} models not yet run have {2**u:,} sets; at most {limit} can be listed: use a smaller pool."
         )
+    if spread is None:
+        raise TypeError(
+            "spread is missing: give the standard deviations of the future estimates, shape (m, u) or (u,)."
+        )
     spread, best = np.asarray(spread, dtype=float), np.asarray(best, dtype=float)
     if spread.shape not in ((m, u), (u,)) or best.shape not in ((m,), ()):
         raise ValueError(
@@ -290,8 +356,16 @@ def _checked(
         )
     _refuse("mean", mean, ~np.isfinite(mean))
     _refuse("spread", spread, ~(np.isfinite(spread) & (spread >= 0)))
+    return mean, np.broadcast_to(spread, (m, u)), _checked_best(best, m)
+
+
+def _checked_best(best: ArrayLike, m: int) -> np.ndarray:
+    """Return best of shape (m,), or say what is wrong with it."""
+    best = np.asarray(best, dtype=float)
+    if best.shape not in ((m,), ()):
+        raise ValueError(f"best needs shape {(m,)} or (); got {best.shape}.")
     _refuse("best", best, np.isnan(best) | np.isposinf(best))
-    return mean, np.broadcast_to(spread, (m, u)), np.broadcast_to(best, (m,))
+    return np.broadcast_to(best, (m,))
 
 
 def _refuse(name: str, array: np.ndarray, bad: np.ndarray) -> None:
@@ -376,7 +450,7 @@ def _rule(nodes: int) -> tuple[np.ndarray, np.ndarray]:
     return np.polynomial.legendre.leggauss(nodes)
 
 
-def _products_of_sets(cdf: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def products_of_sets(cdf: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Return Σ_t w_t Π_{i in S} cdf_i(t) for all sets S, shape (m, 2**u)."""
     split = cdf.shape[1] // 2
     first, second = (_doubled_products(part) for part in (cdf[:, :split], cdf[:, split:]))
@@ -392,7 +466,7 @@ def _doubled_products(cdf: np.ndarray) -> np.ndarray:
     return table
 
 
-def _products_of_prefixes(cdf: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def products_of_prefixes(cdf: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Return Σ_t w_t Π_{i < j} cdf_i(t) for j = 0, …, u, shape (m, u + 1)."""
     products = np.cumprod(np.concatenate([np.ones_like(weight), cdf], axis=1), axis=1)
     return (products * weight).sum(axis=2)

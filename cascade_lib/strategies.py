@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .beliefs import Beliefs
-from .expected_max import clark_max, expected_max, nested_expected_max, subset_sums, subsets
+from .expected_max import subset_sums, subsets
 from .play import Plans
 from .strategy import Strategy, chain
 
@@ -97,7 +97,7 @@ class Cascade(_InOrder):
         """Return one plan for each prefix that is at least as long as what has run."""
         order = chain(self.order, len(beliefs.ran))
         left = order[~beliefs.ran[order]]
-        value = nested_expected_max(*_unrun(beliefs, left, self.expect))
+        value = beliefs.future(left, expect=self.expect).prefixes(beliefs.best)
         cost = np.cumsum(beliefs.cost[:, left], axis=1)
         members = np.zeros((len(left) + 1, len(beliefs.ran)), dtype=bool)
         members[:, left] = np.tri(len(left) + 1, len(left), -1, dtype=bool)
@@ -177,6 +177,7 @@ class CascadeRouter(Strategy):
         Leave out, once something has run, every model whose own gain does not cover its cost at the lowest price that
         matters. By the lemma on negative marginal gains this changes no decision. It saves time only where prices are
         high and models many: most work goes into the first state, in which nothing has run and nothing is left out.
+        Values are rounded differently, so a tie at exactly the price asked for may fall to its other side.
     order : sequence of int, optional
         Positions of the models in the order in which the members of a plan run; a model that is left out never runs.
         Default: all, the cheapest expected first.
@@ -221,9 +222,8 @@ class CascadeRouter(Strategy):
         """Return where running a model next would lose even at the price `lam`: by the lemma, no optimal set has it."""
         if not (self.prune and beliefs.ran.any()):
             return None
-        best = beliefs.mean[:, beliefs.ran].max(axis=1, keepdims=True)
-        spread = beliefs.spread if self.expect else 0.0
-        gain = clark_max(best, beliefs.mean, 0.0, spread) - best
+        every = np.arange(len(beliefs.ran))
+        gain = beliefs.future(every, expect=self.expect).alone(beliefs.best) - beliefs.best[:, None]
         # Where gain and price are equal up to rounding nothing is ruled out.
         return gain < lam[:, None] * beliefs.cost * (1 - 1e-6)
 
@@ -236,7 +236,7 @@ class CascadeRouter(Strategy):
         allowed = size <= (1 if self.greedy else room)
         members = np.zeros((int(allowed.sum()), k), dtype=bool)
         members[:, left] = sets[allowed]
-        value = expected_max(*_unrun(beliefs, left, self.expect))
+        value = beliefs.future(left, expect=self.expect).sets(beliefs.best)
         return Plans(subset_sums(beliefs.cost[:, left])[:, allowed], value[:, allowed], members)
 
     def next_model(self, cost: np.ndarray, members: np.ndarray) -> np.ndarray:
@@ -244,13 +244,6 @@ class CascadeRouter(Strategy):
         if self.order is None:
             return np.where(members, cost, np.inf).argmin(axis=1)
         return super().next_model(cost, members)
-
-
-def _unrun(beliefs: Beliefs, left: np.ndarray, expect: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return mean and spread of the models `left`, and the best estimate among those that have run."""
-    best = beliefs.mean[:, beliefs.ran].max(axis=1, initial=-np.inf)
-    spread = beliefs.spread[:, left] if expect else np.zeros((len(beliefs), len(left)))
-    return beliefs.mean[:, left], spread, best
 
 
 def _whole_numbers(order: Sequence[int] | None) -> tuple[int, ...] | None:

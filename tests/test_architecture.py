@@ -12,8 +12,8 @@ import cascade_lib
 PACKAGE = Path(cascade_lib.__file__).parent
 # `play`, `frontier` and `policy` know a strategy only by its interface, so the strategies come after them.
 ORDER = [
-    "_checks", "outcomes", "expected_max", "envelope", "beliefs",
-    "estimators.base", "estimators.tabulated", "estimators.noisy", "estimators",
+    "_checks", "outcomes", "expected_max", "laws", "envelope", "beliefs",
+    "estimators.base", "estimators.tabulated", "estimators.noisy", "estimators.joint", "estimators",
     "frontier", "play", "policy", "strategy", "strategies", "datasets", "plots", "widgets",
 ]  # fmt: skip
 FILES = {

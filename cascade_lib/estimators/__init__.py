@@ -6,7 +6,8 @@ ex-ante features, and the answers of the models that have run. Estimators know n
 """
 
 from .base import Estimator
+from .joint import JointGaussianEstimator
 from .noisy import NoisyEstimator
 from .tabulated import TabulatedEstimator
 
-__all__ = ["Estimator", "NoisyEstimator", "TabulatedEstimator"]
+__all__ = ["Estimator", "JointGaussianEstimator", "NoisyEstimator", "TabulatedEstimator"]

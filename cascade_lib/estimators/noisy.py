@@ -118,11 +118,9 @@ class NoisyEstimator(BaseEstimator):
 
     def _signals(self, outcomes: Outcomes) -> list[tuple[list[np.ndarray], np.ndarray]]:
         """Return, for each of the four estimates, the signals it is made from and the truth behind them."""
-        digest = zlib.crc32(outcomes.quality.tobytes() + outcomes.cost.tobytes())
-        rng = np.random.default_rng([self.seed, digest])
+        signals = noisy_signals(outcomes, self.quality_noise, self.cost_noise, self.seed)
         pairs = []
-        for truth, (before, after) in ((outcomes.quality, self.quality_noise), (outcomes.cost, self.cost_noise)):
-            first, second = (truth + rng.normal(0.0, sd, truth.shape) for sd in (before, after))
+        for truth, (first, second) in zip((outcomes.quality, outcomes.cost), signals, strict=True):
             pairs += [([first], truth), ([first, second] if self.coherent else [second], truth)]
         return pairs
 
@@ -132,6 +130,18 @@ class NoisyEstimator(BaseEstimator):
         for (signals, _), (slopes, intercept) in zip(self._signals(outcomes), self._lines, strict=True):
             found.append(intercept + sum(slope * signal for slope, signal in zip(slopes, signals, strict=True)))
         return found
+
+
+def noisy_signals(
+    outcomes: Outcomes, quality_noise: tuple[float, float], cost_noise: tuple[float, float], seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the signals about quality before and after a call, and those about cost, each of shape (n, k)."""
+    digest = zlib.crc32(outcomes.quality.tobytes() + outcomes.cost.tobytes())
+    rng = np.random.default_rng([seed, digest])
+    return [
+        tuple(truth + rng.normal(0.0, sd, truth.shape) for sd in noise)
+        for truth, noise in ((outcomes.quality, quality_noise), (outcomes.cost, cost_noise))
+    ]
 
 
 def _regress(signals: list[np.ndarray], truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
