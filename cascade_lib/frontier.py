@@ -201,7 +201,7 @@ class Frontier:
         )
 
     def bootstrap(self, resamples: int = 1_000, *, seed: int = 0) -> np.ndarray:
-        """Return the AUC on `resamples` samples of n queries drawn with replacement.
+        """Return the AUC on `resamples` samples of as many queries drawn with replacement.
 
         With the same seed, two curves on the same outcomes see the same samples: their differences are paired.
 
@@ -211,6 +211,9 @@ class Frontier:
 
         Notes
         -----
+        Rows with the same label in ``outcomes.query.index`` are copies of one query, as `Outcomes.resample` makes them;
+        they are drawn together, for copies are no new evidence.
+
         Prices stay attached to queries, so a replicate needs no replay: its curve is a reweighted sum of steps. The
         price range, and hence the width of the area, is redrawn with the queries. Time grows with resamples × n.
 
@@ -220,13 +223,15 @@ class Frontier:
         """
         mend = "1,000 is a good choice."
         resamples = int(_checks.number("resamples", resamples, low=1, high=1e9, mend=mend))
-        n, rng = len(self.outcomes), np.random.default_rng(seed)
-        chunk = max(1, _WEIGHTS_AT_ONCE // n)
+        query, distinct = pd.factorize(self.outcomes.query.index)
+        n, rng = len(distinct), np.random.default_rng(seed)
+        chunk = max(1, _WEIGHTS_AT_ONCE // len(query))
         sizes = [min(chunk, resamples - done) for done in range(0, resamples, chunk)]
-        return np.concatenate([self._replicates(rng.multinomial(n, np.full(n, 1 / n), size) / n) for size in sizes])
+        return np.concatenate([self._replicates(rng.multinomial(n, np.full(n, 1 / n), s)[:, query]) for s in sizes])
 
     def _replicates(self, weights: np.ndarray) -> np.ndarray:
-        """Return the AUC for each row of weights over the queries."""
+        """Return the AUC for each row of weights over the rows of the outcomes."""
+        weights = weights / weights.sum(axis=1, keepdims=True)
         cost, quality = (np.cumsum((grouped.T @ weights.T).T, axis=1) for grouped in self._grouped_steps)
         budget = np.maximum.accumulate(cost, axis=1)
         model_cost, model_quality = weights @ self.outcomes.cost, weights @ self.outcomes.quality

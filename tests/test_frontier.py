@@ -191,3 +191,13 @@ def test_a_budget_is_spent_exactly_even_where_the_cost_falls_with_the_price():
         sides = [strategy.play(estimator, pool, lam=lam, dear=np.full(len(pool), side)) for side in (False, True)]
         cheap, dear = (play.cost.mean() for play in sides)
         assert gamma * cheap + (1 - gamma) * dear == pytest.approx(budget, rel=1e-12)
+
+
+def test_copies_of_a_query_are_drawn_together():
+    pool = scene(30, 3, seed=9)[0]
+    copies = pool.take(np.tile(np.arange(30), 20))
+    once, often = (omniscient(outcomes).bootstrap(300, seed=1) for outcomes in (pool, copies))
+    # The same 30 queries are drawn, so twenty copies of each change nothing.
+    np.testing.assert_allclose(often, once, atol=1e-12)
+    renamed = Outcomes(copies.quality, copies.cost)
+    assert omniscient(renamed).bootstrap(300, seed=1).std() < 0.5 * once.std()
