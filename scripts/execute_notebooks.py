@@ -14,6 +14,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from notebook_data import why_not
 from tqdm import tqdm
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
@@ -84,18 +85,26 @@ def figure(notebook: nbformat.NotebookNode, name: str) -> bytes:
 
 
 def execute_all(paths: list[Path]) -> bool:
-    """Execute the notebooks; report each failure by name, and return whether there was none."""
-    failed = []
+    """Execute the notebooks; report each failure by name, and return whether there was none.
+
+    A notebook whose data cannot be had keeps its stored outputs, which is reported but no failure.
+    """
+    failed, kept = [], []
 
     def attempt(path: Path) -> None:
         try:
-            execute(path)
+            if reason := why_not(path):
+                kept.append(reason)
+            else:
+                execute(path)
         except CellExecutionError as error:
             failed.append((path.name, str(error)))
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for _ in tqdm(pool.map(attempt, paths), total=len(paths), desc="executing notebooks", unit="notebook"):
             pass
+    for reason in kept:
+        print(f"\nStored outputs are kept: {reason}", file=sys.stderr)
     for name, message in failed:
         print(f"\n{name} failed:\n{message}", file=sys.stderr)
     return not failed
