@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy.integrate import trapezoid
 from scipy.sparse import csr_array
 
 from . import _checks, envelope
@@ -383,4 +384,4 @@ def _auc(budget: np.ndarray, quality: np.ndarray, model_cost: np.ndarray, model_
     enter, leave = np.searchsorted(budget, low, side="right"), np.searchsorted(budget, high, side="left")
     left, right = np.interp(low, budget, quality), np.interp(high, budget[: leave + 1], quality[: leave + 1])
     heights = np.concatenate([[left], quality[enter:leave], [right]])
-    return np.trapezoid(heights, np.concatenate([[low], budget[enter:leave], [high]])) / (high - low)
+    return trapezoid(heights, np.concatenate([[low], budget[enter:leave], [high]])) / (high - low)

@@ -13,8 +13,11 @@ PACKAGE = Path(cascade_lib.__file__).parent
 # `play`, `frontier` and `policy` know a strategy only by its interface, so the strategies come after them.
 ORDER = [
     "_checks", "outcomes", "expected_max", "laws", "envelope", "beliefs",
-    "estimators.base", "estimators.tabulated", "estimators.noisy", "estimators.joint", "estimators",
-    "frontier", "play", "policy", "strategy", "strategies", "datasets", "plots", "widgets",
+    "estimators.base", "estimators.diagnostics", "estimators.tabulated", "estimators.noisy", "estimators.joint", "estimators.learned",
+    "estimators",
+    "frontier", "play", "policy", "strategy", "strategies",
+    "datasets.fetch", "datasets.frames", "datasets.sentiment", "datasets.routerbench", "datasets.simulate", "datasets",
+    "plots", "widgets",
 ]  # fmt: skip
 FILES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path

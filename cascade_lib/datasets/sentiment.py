@@ -1,34 +1,20 @@
-"""Data: the outcome tables that come with the package, and the originals behind them.
-
-What the package ships is figures, not texts; it loads at once and offline (`load_sentiment`). The texts behind the
-figures belong to others and are fetched only when asked for (`fetch_sentiment_texts`): once, checked against a pinned
-SHA-256, and kept in the cache folder of your system (`pooch.os_cache("cascade_lib")`).
-
-One environment variable is read: `CASCADE_LIB_MIRROR`, a folder or a base URL in which every file is looked for
-first, by its plain file name, before the address given here. The hash is checked wherever a file came from, so a
-mirror need not be trusted. Nothing is ever unpickled, and nothing is downloaded on import.
-"""
+"""Sentiment of short texts: what six "models" on a laptop answered, and the texts they were asked about."""
 
 from __future__ import annotations
 
 import hashlib
 import html
 import io
-import os
 import re
-import shutil
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import numpy as np
 import pandas as pd
-import pooch
 
-from .outcomes import Outcomes
-
-MIRROR = "CASCADE_LIB_MIRROR"
+from ..outcomes import Outcomes
+from .fetch import fetch_file
 
 VADER_URL = (
     "https://files.pythonhosted.org/packages/77/8c/4a48c10a50f750ae565e341e697d74a38075a3e43ff0df6f1ab72e186902/"
@@ -42,68 +28,8 @@ SENTIMENT_FILES = {
     "products": "amazonReviewSnippets",
     "editorials": "nytEditorialSnippets",
 }
-SENTIMENT_TABLE = Path(__file__).parent / "data" / "sentiment.csv.gz"
+SENTIMENT_TABLE = Path(__file__).parents[1] / "data" / "sentiment.csv.gz"
 SENTIMENT_SHA256 = "ca4c532a9d0214f9277e00afc139ad315882cad843d3c7d47d17a31324261d86"
-
-
-def fetch_file(url: str, sha256: str) -> Path:
-    """Return a local copy of the file at `url`, checked against its SHA-256.
-
-    Looked for in this order: the cache, the mirror named by `CASCADE_LIB_MIRROR`, `url` itself.
-
-    Parameters
-    ----------
-    url : str
-        Canonical address; its last part is the file's name everywhere else.
-    sha256 : str
-        The 64 hexadecimal digits that the file must hash to.
-
-    Returns
-    -------
-    pathlib.Path
-        A file in `pooch.os_cache("cascade_lib")`. A copy there with another hash is replaced.
-
-    Raises
-    ------
-    ConnectionError
-        If no source could be reached. The message says which file, which address and where to put it by hand.
-    ValueError
-        If a source had a file with the wrong hash (a folder given as mirror is not silently skipped).
-    """
-    name = Path(urlsplit(url).path).name
-    target = Path(pooch.os_cache("cascade_lib")) / name
-    if target.exists() and pooch.file_hash(str(target)) == sha256:
-        return target
-    mirror = os.environ.get(MIRROR, "").rstrip("/")
-    remote = [url]
-    if mirror.startswith(("http://", "https://")):
-        remote.insert(0, f"{mirror}/{name}")
-    elif mirror and (Path(mirror) / name).is_file():
-        return _copy(Path(mirror) / name, target, sha256)
-    reasons = []
-    for address in remote:
-        try:
-            return Path(pooch.retrieve(address, f"sha256:{sha256}", fname=name, path=target.parent, progressbar=False))
-        except ValueError as error:
-            raise ValueError(f"{name} from {address} is not the expected file: {error}") from error
-        except OSError as error:  # every failure of requests and of the network is an OSError
-            reasons.append(f"{address}: {type(error).__name__}")
-    raise ConnectionError(
-        f"{name} could not be fetched ({'; '.join(reasons)}). Download {url} by some other way and put it into "
-        f"{target.parent}, or into a folder named by the environment variable {MIRROR}."
-    )
-
-
-def _copy(source: Path, target: Path, sha256: str) -> Path:
-    """Copy a mirrored file into the cache after checking it."""
-    found = pooch.file_hash(str(source))
-    if found != sha256:
-        raise ValueError(f"{source} is not the expected file: its SHA-256 is {found}, expected {sha256}")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_suffix(".part")
-    shutil.copyfile(source, part)
-    part.replace(target)
-    return target
 
 
 def fetch_sentiment_texts() -> pd.DataFrame:
