@@ -1,16 +1,27 @@
 """Choosing among language models under a budget: routing, cascading and cascade routing."""
 
 from .beliefs import Beliefs
+from .dynamic import SmallProblem
 from .envelope import Segments, hull, segments
-from .estimators import Estimator, JointGaussianEstimator, NoisyEstimator, TabulatedEstimator
+from .estimators import (
+    Diagnosis,
+    Estimator,
+    JointGaussianEstimator,
+    LatentClassEstimator,
+    LearnedEstimator,
+    NoisyEstimator,
+    TabulatedEstimator,
+    diagnose,
+)
 from .expected_max import clark_max, expected_max, expected_max_correlated, nested_expected_max, normal_draws
 from .frontier import Comparison, Frontier, omniscient, single_models
-from .laws import Atoms, Draws, Gaussian, JointGaussian
+from .laws import Atoms, Draws, Gaussian, JointGaussian, inverse_normal_loss
 from .outcomes import Outcomes
-from .play import Plans, Play
+from .pandora import PandoraRouter
+from .play import Play
 from .policy import Policy
 from .strategies import Cascade, CascadeRouter, Router, ThresholdCascade
-from .strategy import Strategy
+from .strategy import PlanningStrategy, Plans, Strategy
 
 __all__ = [
     "Atoms",
@@ -18,26 +29,34 @@ __all__ = [
     "Cascade",
     "CascadeRouter",
     "Comparison",
+    "Diagnosis",
     "Draws",
     "Estimator",
     "Frontier",
     "Gaussian",
     "JointGaussian",
     "JointGaussianEstimator",
+    "LatentClassEstimator",
+    "LearnedEstimator",
     "NoisyEstimator",
     "Outcomes",
+    "PandoraRouter",
+    "PlanningStrategy",
     "Plans",
     "Play",
     "Policy",
     "Router",
     "Segments",
+    "SmallProblem",
     "Strategy",
     "TabulatedEstimator",
     "ThresholdCascade",
     "clark_max",
+    "diagnose",
     "expected_max",
     "expected_max_correlated",
     "hull",
+    "inverse_normal_loss",
     "nested_expected_max",
     "normal_draws",
     "omniscient",

@@ -54,6 +54,12 @@ class Law(Protocol):
     def alone(self, best: np.ndarray) -> np.ndarray:
         """Return the value of every model by itself, shape (m, u)."""
 
+    def reach(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return, for every model, numbers below and above which there is no mass that matters, both (m, u)."""
+
+    def reservation(self, price: ArrayLike) -> np.ndarray:
+        """Return Weitzman's index of every model, shape (m, u)."""
+
 
 def subsets(u: int) -> np.ndarray:
     """Return all sets of u models as a bool array of shape (2**u, u), numbered by their bits.

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import erfcx, ndtr
 
 from .expected_max import (
     Law,
@@ -27,6 +29,9 @@ from .expected_max import (
 # Rounding of values, relative to the largest number at hand: sets worth the same must tie exactly, or the last
 # 1e-17 of quality would be bought at any cost once the price falls to nearly nothing.
 _ROUNDING = 2.0**-44
+# Beyond this many spreads from its mean a Gaussian has no mass that matters.
+_REACH = 8.0
+_LOSS_AT_0 = 1 / np.sqrt(2 * np.pi)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +66,19 @@ class Gaussian:
     def alone(self, best: np.ndarray) -> np.ndarray:
         """Return E[max(best, Q_i)] for every model by itself, shape (m, k); `best` must be finite."""
         return clark_max(best[:, None], self.mean, 0.0, self.spread)
+
+    def reach(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return, for every model, numbers below and above which there is no mass that matters, both (m, k)."""
+        return self.mean - _REACH * self.spread, self.mean + _REACH * self.spread
+
+    def reservation(self, price: ArrayLike) -> np.ndarray:
+        r"""Return Weitzman's index of every model, shape (m, k): the z with :math:`E[(Q_i - z)^+]` = `price`.
+
+        That is μ + σ u, where u inverts the unit normal loss function.
+        """
+        price = np.broadcast_to(np.asarray(price, dtype=float), self.mean.shape)
+        spread = np.where(self.spread > 0, self.spread, 1.0)
+        return self.mean + np.where(self.spread > 0, spread * inverse_normal_loss(price / spread), -price)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +152,14 @@ class JointGaussian:
     def alone(self, best: np.ndarray) -> np.ndarray:
         """Return E[max(best, Q_i)] for every model by itself, shape (m, k)."""
         return self.pick(slice(None)).alone(best)
+
+    def reach(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return, for every model, numbers below and above which there is no mass that matters, both (m, k)."""
+        return Gaussian(self.mean, self.spread).reach()
+
+    def reservation(self, price: ArrayLike) -> np.ndarray:
+        r"""Return Weitzman's index of every model by itself, shape (m, k); see `Gaussian.reservation`."""
+        return Gaussian(self.mean, self.spread).reservation(price)
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,6 +235,17 @@ class Atoms:
     def alone(self, best: np.ndarray) -> np.ndarray:
         """Return E[max(best, Q_i)] for every model by itself, shape (m, k)."""
         return (self.weight * np.maximum(self.value, best[:, None, None])).sum(axis=2)
+
+    def reach(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the least and the largest value of every model, both (m, k)."""
+        return self.value.min(axis=2), self.value.max(axis=2)
+
+    def reservation(self, price: ArrayLike) -> np.ndarray:
+        r"""Return Weitzman's index of every model, shape (m, k): the z with :math:`E[(Q_i - z)^+]` = `price`.
+
+        Of all tails of the distribution, z is the largest mean less price / probability.
+        """
+        return _reservation(self.value, self.weight, price)
 
     def _integrate(self, best: np.ndarray, products: Callable) -> np.ndarray:
         """Return h − ∫ Π F, where F, the distribution functions, are constant between neighbouring atoms."""
@@ -300,8 +337,72 @@ class Draws:
         """Return E[max(best, Q_i)] for every model by itself, shape (m, k)."""
         return (self._weights() * np.maximum(self.value, best[:, None, None])).sum(axis=2)
 
+    def reach(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the least and the largest value of every model, both (m, k)."""
+        return self.value.min(axis=2), self.value.max(axis=2)
+
+    def reservation(self, price: ArrayLike) -> np.ndarray:
+        r"""Return Weitzman's index of every model by itself, shape (m, k); see `Atoms.reservation`."""
+        return _reservation(self.value, np.broadcast_to(self._weights(), self.value.shape), price)
+
     def _weights(self) -> np.ndarray:
         return np.atleast_2d(self.weight)[:, None]
+
+
+def inverse_normal_loss(loss: ArrayLike) -> np.ndarray:
+    r"""Return u with :math:`\varphi(u) - u (1 - \Phi(u))` = `loss`, the inverse of the unit normal loss function.
+
+    Parameters
+    ----------
+    loss : array_like
+        In [0, ∞]: what a standard Gaussian is expected to exceed u by.
+
+    Returns
+    -------
+    float array
+        ∞ where the loss is 0, −∞ where it is ∞; otherwise right to 1e-10 or better, absolute or relative.
+
+    Notes
+    -----
+    Newton's method: below u = 0 on the loss, which is convex, and above on its logarithm, which is concave; from the
+    sides chosen here eight steps suffice.
+
+    Examples
+    --------
+    >>> inverse_normal_loss([1 / np.sqrt(2 * np.pi), 10.0, 0.0]).round(6) + 0.0
+    array([  0., -10.,  inf])
+    """
+    loss = np.asarray(loss, dtype=float)
+    y = np.clip(loss, np.finfo(float).tiny, 1e300)
+    down, up = -np.maximum(y, _LOSS_AT_0), np.sqrt(np.maximum(-2 * np.log(y / _LOSS_AT_0), 0.0))
+    for _ in range(8):
+        # E[(Z − u)⁺] = −u + E[(Z + u)⁺] is φ(u) (1 − u R(u)) for u ≥ 0, with R the Mills ratio.
+        beyond = _density(down) * (1 + down * _mills(-down)) - down - np.maximum(y, _LOSS_AT_0)
+        down = np.minimum(down + beyond / ndtr(-down), 0.0)
+        rest = 1 - up * _mills(up)
+        up = np.maximum(up + (np.log(rest) - up**2 / 2 + np.log(_LOSS_AT_0 / y)) * rest / _mills(up), 0.0)
+    u = np.where(y >= _LOSS_AT_0, down, up)
+    return np.where(loss == 0, np.inf, np.where(np.isposinf(loss), -np.inf, u))
+
+
+def _density(u: np.ndarray) -> np.ndarray:
+    return _LOSS_AT_0 * np.exp(-(np.maximum(u, -40.0) ** 2) / 2)  # beyond 40 it is 0
+
+
+def _mills(u: np.ndarray) -> np.ndarray:
+    """Return (1 − Φ(u)) / φ(u)."""
+    return np.sqrt(np.pi / 2) * erfcx(u / np.sqrt(2))
+
+
+def _reservation(value: np.ndarray, weight: np.ndarray, price: ArrayLike) -> np.ndarray:
+    """Return the z of every model from atoms, shape (m, k)."""
+    order = value.argsort(axis=2)[:, :, ::-1]
+    chance = np.cumsum(np.take_along_axis(weight, order, axis=2), axis=2)
+    worth = np.cumsum(np.take_along_axis(value * weight, order, axis=2), axis=2)
+    price = np.broadcast_to(np.asarray(price, dtype=float), value.shape[:2])[..., None]
+    index = np.full(value.shape, -np.inf)
+    np.divide(worth - price, chance, out=index, where=chance > 0)
+    return index.max(axis=2)
 
 
 def _numbers(law: Law, name: str) -> np.ndarray:

@@ -1,9 +1,9 @@
 """Play a strategy on outcomes: at one price, or exactly for all prices in one pass.
 
-A query moves through *states*: the set of models that have run on it. In each state the strategy's plans have an
-upper concave envelope, so the λ-axis splits into segments, and on each of them the query either stops or runs one
-more model. `walk` follows all segments at once; `play` follows the one that contains a given price. Both take the
-same decisions from the same arithmetic, and know nothing of a strategy beyond its decision rule.
+A query moves through *states*: the set of models that have run on it. In each state the λ-axis splits into segments,
+and on each of them the strategy either stops or runs one more model. `walk` follows all segments at once; `play`
+follows the one that contains a given price. Both take the same decisions from the same arithmetic, and know nothing of
+a strategy beyond its decision rule.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -29,30 +29,15 @@ STOP = -1
 _QUERIES_AT_ONCE = 2_048
 
 
-class Plans(NamedTuple):
-    """What may be done next with m queries, p plans for each.
-
-    `cost` (m, p) is the expected cost still to be paid, `value` (m, p) the expected quality in the end, −∞ where a
-    plan does not exist, and `members` (p, k) says which models a plan runs from now on: none if it stops.
-    """
-
-    cost: np.ndarray
-    value: np.ndarray
-    members: np.ndarray
-
-
-class Planner(Protocol):
+class Mover(Protocol):
     """What this module needs to know of a strategy; see `Strategy` for what each part means."""
 
     name: str
     depth: int | None
     step_prices: tuple[float, ...] | None
 
-    def plans(self, beliefs: Beliefs) -> Plans:
-        """Return the plans that the strategy considers in this state."""
-
-    def next_model(self, cost: np.ndarray, members: np.ndarray) -> np.ndarray:
-        """Return which of the members of a plan runs first."""
+    def moves(self, beliefs: Beliefs) -> envelope.Segments:
+        """Return which model to run next, or STOP, on every stretch of the λ-axis."""
 
     def hopeless(self, beliefs: Beliefs, lam: np.ndarray) -> np.ndarray | None:
         """Return which models need not be planned at prices from `lam` upwards, or None."""
@@ -125,9 +110,7 @@ class Play:
         return f"{self.name} on {len(self.answer)} queries: {cost}, quality {self.quality.mean():.4g}, {calls}"
 
 
-def play(
-    planner: Planner, estimator: Estimator, outcomes: Outcomes, lam: float, *, dear: np.ndarray | None = None
-) -> Play:
+def play(mover: Mover, estimator: Estimator, outcomes: Outcomes, lam: float, *, dear: np.ndarray | None = None) -> Play:
     """Play a strategy at one price; see `Strategy.play`."""
     lam = _checks.number("lam", lam, low=0, high=np.inf, mend="A price is quality per unit of cost.")
     n, k = outcomes.quality.shape
@@ -138,7 +121,7 @@ def play(
     while pending:
         state = min(pending, key=int.bit_count)
         queries = np.sort(np.concatenate(pending.pop(state)))
-        segs, answers = _moves(planner, estimator, outcomes, state, queries, np.full(len(queries), lam))
+        segs, answers = _moves(mover, estimator, outcomes, state, queries, np.full(len(queries), lam))
         model = envelope.at_price(segs, lam, dear[queries])
         stop = model == STOP
         answer[queries[stop]] = answers[stop]
@@ -147,11 +130,11 @@ def play(
             ran[onward, i] = True
             order[onward, state.bit_count()] = i
             pending.setdefault(state | 1 << int(i), []).append(onward)
-    return Play(planner.name, outcomes, ran, order, answer)
+    return Play(mover.name, outcomes, ran, order, answer)
 
 
 def walk(
-    planner: Planner, estimator: Estimator, outcomes: Outcomes, *, free: int | None = None, lam: float | None = None
+    mover: Mover, estimator: Estimator, outcomes: Outcomes, *, free: int | None = None, lam: float | None = None
 ) -> Leaves:
     """Play a strategy at all prices at once; see `Strategy.frontier`.
 
@@ -170,7 +153,7 @@ def walk(
         lowest = np.full(len(queries), lam if held else np.inf)
         if not held:
             np.minimum.at(lowest, row, low)
-        segs, answers = _moves(planner, estimator, outcomes, state, queries, lowest)
+        segs, answers = _moves(mover, estimator, outcomes, state, queries, lowest)
         if held:
             segs = _always(envelope.at_price(segs, lam, np.zeros(len(queries), dtype=bool)))
         piece, model, high, low = _cut(row, high, low, segs)
@@ -182,54 +165,47 @@ def walk(
 
 
 def _moves(
-    planner: Planner, estimator: Estimator, outcomes: Outcomes, state: int, queries: np.ndarray, lowest: np.ndarray
+    mover: Mover, estimator: Estimator, outcomes: Outcomes, state: int, queries: np.ndarray, lowest: np.ndarray
 ) -> tuple[envelope.Segments, np.ndarray]:
     """Return what to do next with `queries` in `state`, at prices from `lowest`, and the answer to keep on stopping.
 
     The `plan` of the segments returned is the model to run next, or STOP.
     """
     m, ran = len(queries), _models_in(state, outcomes.k)
-    if planner.depth == state.bit_count() == 1:
+    if mover.depth == state.bit_count() == 1:
         return _always(np.full(m, STOP)), np.full(m, ran.argmax())
     beliefs = estimator.beliefs(outcomes, ran, queries)
-    answer = planner.answer(beliefs) if state else np.full(m, STOP)
-    if state.bit_count() == (planner.depth or outcomes.k):
+    answer = mover.answer(beliefs) if state else np.full(m, STOP)
+    if state.bit_count() == (mover.depth or outcomes.k):
         return _always(np.full(m, STOP)), answer
     # At this step a unit of cost is charged weight · λ, so that every breakpoint in λ moves by 1 / weight.
-    weight = 1.0 if planner.step_prices is None else planner.step_prices[state.bit_count()]
-    segs = _segments(planner, beliefs, lowest * weight)
+    weight = 1.0 if mover.step_prices is None else mover.step_prices[state.bit_count()]
+    segs = _segments(mover, beliefs, lowest * weight)
     return segs._replace(high=segs.high / weight, low=segs.low / weight), answer
 
 
-def _segments(planner: Planner, beliefs: Beliefs, lowest: np.ndarray) -> envelope.Segments:
-    """Return the segments of the planner's plans, each plan replaced by the model that it runs next, or STOP.
-
-    They hold for prices from `lowest` upwards.
-    """
+def _segments(mover: Mover, beliefs: Beliefs, lowest: np.ndarray) -> envelope.Segments:
+    """Return the mover's moves, which hold for prices from `lowest` upwards."""
     size = _QUERIES_AT_ONCE
     jobs = [
         (rows[start : start + size], barred)
-        for rows, barred in _alike(planner.hopeless(beliefs, lowest), len(beliefs))
+        for rows, barred in _alike(mover.hopeless(beliefs, lowest), len(beliefs))
         for start in range(0, len(rows), size)
     ]
     if len(jobs) == 1:
-        return _segments_of(planner, beliefs, *jobs[0])
+        return _segments_of(mover, beliefs, *jobs[0])
     # NumPy lets go of the interpreter while it works, so threads share the processor's cores.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = list(pool.map(lambda job: _segments_of(planner, beliefs, *job), jobs))
+        found = list(pool.map(lambda job: _segments_of(mover, beliefs, *job), jobs))
     segs = envelope.Segments(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
     order = np.argsort(segs.row, kind="stable")
     return envelope.Segments(*(part[order] for part in segs))
 
 
-def _segments_of(planner: Planner, beliefs: Beliefs, rows: np.ndarray, barred: np.ndarray | None) -> envelope.Segments:
+def _segments_of(mover: Mover, beliefs: Beliefs, rows: np.ndarray, barred: np.ndarray | None) -> envelope.Segments:
     """Return the segments of some rows of the beliefs, none of which may run the models in `barred`."""
-    part = replace(beliefs.take(rows), barred=barred)
-    plans = planner.plans(part)
-    segs = envelope.segments(plans.cost, plans.value)
-    members = plans.members[segs.plan]
-    first = planner.next_model(part.cost[segs.row], members)
-    return segs._replace(row=rows[segs.row], plan=np.where(members.any(axis=1), first, STOP))
+    segs = mover.moves(replace(beliefs.take(rows), barred=barred))
+    return segs._replace(row=rows[segs.row])
 
 
 def _alike(hopeless: np.ndarray | None, m: int) -> list[tuple[np.ndarray, np.ndarray | None]]:

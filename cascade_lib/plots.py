@@ -13,6 +13,8 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from . import envelope
+from .estimators import Diagnosis
+from .estimators.diagnostics import bins
 from .frontier import Frontier, single_models
 from .outcomes import Outcomes
 from .play import Play
@@ -173,6 +175,110 @@ def usage(play: Play, *, ax: Axes | None = None) -> Axes:
     ax.invert_yaxis()
     ax.legend(loc="lower right")
     return ax
+
+
+def reliability(diagnosis: Diagnosis, *, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
+    """Draw, for every model, mean quality against estimate in ten bins of equally many queries, with 95% intervals.
+
+    Parameters
+    ----------
+    diagnosis : Diagnosis
+        The estimates, before and after each model's own call.
+    axes : sequence of matplotlib.axes.Axes, optional
+        Where to draw, one for each model. Default: a new row or grid of them.
+
+    Returns
+    -------
+    sequence of matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> from cascade_lib import NoisyEstimator, diagnose
+    >>> pool = Outcomes([[0], [1]] * 50, [[1]] * 100, models=["small"])
+    >>> reliability(diagnose(NoisyEstimator().fit(pool), pool))[0].get_title(loc="left")
+    'small'
+    """
+    moments = {
+        "before the call": (diagnosis.before, {"color": "#0072b2", "fmt": "o", "mfc": "white"}),
+        "after the call": (diagnosis.after, {"color": "#d55e00", "fmt": "s"}),
+    }
+    axes = _grid(diagnosis.outcomes.models, axes)
+    for i, ax in enumerate(axes):
+        for label, (estimate, look) in moments.items():
+            _binned(ax, estimate[:, i], diagnosis.outcomes.quality[:, i], label=label, **look)
+    axes = _diagonal(axes, "estimate", "mean quality")
+    axes[0].legend(loc="lower right", fontsize=8)
+    return axes
+
+
+def revisions(diagnosis: Diagnosis, *, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
+    """Draw, for every model, the mean estimate after its call against the one before, with the least-squares line.
+
+    Coherent estimates lie on the diagonal: what is thought after the call is on average what was thought before.
+
+    Parameters
+    ----------
+    diagnosis : Diagnosis
+        The estimates, before and after each model's own call.
+    axes : sequence of matplotlib.axes.Axes, optional
+        Where to draw, one for each model. Default: a new row or grid of them.
+
+    Returns
+    -------
+    sequence of matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> from cascade_lib import NoisyEstimator, diagnose
+    >>> pool = Outcomes([[0], [1]] * 50, [[1]] * 100, models=["small"])
+    >>> revisions(diagnose(NoisyEstimator().fit(pool), pool))[0].get_xlabel()
+    'estimate before the call'
+    """
+    axes = _grid(diagnosis.outcomes.models, axes)
+    for i, ax in enumerate(axes):
+        before, line = diagnosis.before[:, i], diagnosis.coherence.iloc[i]
+        _binned(ax, before, diagnosis.after[:, i], label="mean in ten bins", color="#0072b2", fmt="o")
+        ends = np.array([before.min(), before.max()])
+        if np.isfinite(line["slope"]):
+            label = f"slope {line['slope']:.2f} [{line['low']:.2f}, {line['high']:.2f}]"
+            ax.plot(ends, line["intercept"] + line["slope"] * ends, color="#d55e00", label=label)
+    axes = _diagonal(axes, "estimate before the call", "mean estimate after it")
+    for ax in axes:
+        ax.legend(loc="upper left", fontsize=8)
+    return axes
+
+
+def _grid(models: Sequence[str], axes: Sequence[Axes] | None) -> Sequence[Axes]:
+    """Return one titled axes per model, three in a row, sharing their scales."""
+    if axes is None:
+        columns = min(3, len(models))
+        rows = -(-len(models) // columns)
+        size = (max(2.4 * columns, 3.6), 2.5 * rows + 0.3)
+        _, grid = plt.subplots(rows, columns, figsize=size, sharex=True, sharey=True, squeeze=False)
+        for ax in grid.ravel()[len(models) :]:
+            ax.remove()
+        axes = grid.ravel()[: len(models)]
+    for ax, model in zip(axes, models, strict=True):
+        ax.set_title(model, loc="left")
+    return axes
+
+
+def _binned(ax: Axes, x: np.ndarray, y: np.ndarray, **look) -> None:
+    """Draw the means of y over bins of x with equally many points, with ± 1.96 standard errors."""
+    parts = bins(x)
+    error = [1.96 * y[part].std() / np.sqrt(len(part)) for part in parts]
+    at = [x[part].mean() for part in parts], [y[part].mean() for part in parts]
+    ax.errorbar(*at, yerr=error, markersize=4, linewidth=0, elinewidth=1, capsize=1.5, **look)
+
+
+def _diagonal(axes: Sequence[Axes], xlabel: str, ylabel: str) -> Sequence[Axes]:
+    """Add the diagonal to every panel, and labels at the edges of the grid."""
+    for ax in axes:
+        ax.axline((0, 0), slope=1, color="#7f7f7f", linestyle=":", linewidth=1.2)
+        last_row = ax.get_subplotspec() is None or ax.get_subplotspec().is_last_row()
+        first_column = ax.get_subplotspec() is None or ax.get_subplotspec().is_first_col()
+        ax.set(xlabel=xlabel if last_row else "", ylabel=ylabel if first_column else "")
+    return axes
 
 
 def cost_label(text: str, outcomes: Outcomes) -> str:

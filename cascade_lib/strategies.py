@@ -12,11 +12,10 @@ import numpy as np
 
 from .beliefs import Beliefs
 from .expected_max import subset_sums, subsets
-from .play import Plans
-from .strategy import Strategy, chain
+from .strategy import PlanningStrategy, Plans, chain
 
 
-class Router(Strategy):
+class Router(PlanningStrategy):
     r"""Optimal routing: one model per query, the one with the largest :math:`\hat q_i(x) - \lambda \hat c_i(x)`.
 
     References
@@ -45,7 +44,7 @@ class Router(Strategy):
         return Plans(beliefs.cost, beliefs.mean, np.eye(len(beliefs.ran), dtype=bool))
 
 
-class _InOrder(Strategy):
+class _InOrder(PlanningStrategy):
     """What cascades share: the models named in `order` run one after the other, and no others."""
 
     def __init__(self, order: Sequence[int] | None) -> None:
@@ -159,7 +158,7 @@ class ThresholdCascade(_InOrder):
         return np.full(len(beliefs), last)
 
 
-class CascadeRouter(Strategy):
+class CascadeRouter(PlanningStrategy):
     r"""Cascade routing: any set of models may be planned, and any model may run next.
 
     With S the set that has run, the plans are all supersets M ⊇ S, each worth

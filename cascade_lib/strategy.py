@@ -1,6 +1,7 @@
-"""What all strategies share: curve, budget, simulation and tuning follow from plans and a decision rule.
+"""What all strategies share: curve, budget, simulation and tuning follow from one decision rule.
 
-A new strategy is one class with a `name` and a method `plans`; the four of this library are in `strategies`.
+A new strategy is one class with a `name` and a method: `plans`, if it takes the best of several plans at every step,
+or `moves`, if it decides in some other way. Those of this library are in `strategies`.
 """
 
 from __future__ import annotations
@@ -8,24 +9,35 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from copy import copy
 from inspect import signature
+from typing import NamedTuple
 
 import numpy as np
 
 from . import _checks
 from . import play as playing
 from .beliefs import Beliefs
+from .envelope import Segments, segments
 from .estimators import Estimator
 from .frontier import Frontier
 from .outcomes import Outcomes
-from .play import Plans, Play
+from .play import STOP, Play
 from .policy import Policy
 
 
-class Strategy(ABC):
-    r"""A rule that decides, at a price λ, which model to run next or whether to stop.
+class Plans(NamedTuple):
+    """What may be done next with m queries, p plans for each.
 
-    In every state it plans: it lists what may be done from here, with expected cost and value, takes the plan that
-    maximises value − λ·cost, does the first step of it, and plans again.
+    `cost` (m, p) is the expected cost still to be paid, `value` (m, p) the expected quality in the end, −∞ where a
+    plan does not exist, and `members` (p, k) says which models a plan runs from now on: none if it stops.
+    """
+
+    cost: np.ndarray
+    value: np.ndarray
+    members: np.ndarray
+
+
+class Strategy(ABC):
+    r"""A rule that decides, at every price λ, which model to run next or whether to stop.
 
     Attributes
     ----------
@@ -45,26 +57,11 @@ class Strategy(ABC):
     step_prices: tuple[float, ...] | None = None
 
     @abstractmethod
-    def plans(self, beliefs: Beliefs) -> Plans:
-        """Return what may be done next with each query of the batch, on all of which the same models have run."""
+    def moves(self, beliefs: Beliefs) -> Segments:
+        """Return what to do next with each query of the batch, on all of which the same models have run.
 
-    def next_model(self, cost: np.ndarray, members: np.ndarray) -> np.ndarray:
-        """Return the member of each plan that runs first: the first in `order`.
-
-        Parameters
-        ----------
-        cost : float array, shape (s, k)
-            Expected cost of every model, for each of s plans.
-        members : bool array, shape (s, k)
-            The models that the plan runs.
-
-        Returns
-        -------
-        int array, shape (s,)
-            A position among the k models; without meaning for plans without members.
+        The `plan` of a segment is the position of the model to run next on that stretch of prices, or `STOP`.
         """
-        order = chain(self.order, members.shape[1])
-        return order[members[:, order].argmax(axis=1)]
 
     def hopeless(self, beliefs: Beliefs, lam: np.ndarray) -> np.ndarray | None:
         """Return the models that no plan worth taking at a price of `lam` (m,) or more has, bool (m, k).
@@ -207,6 +204,42 @@ class Strategy(ABC):
         now = {name: getattr(self, name, default) for name, default in usual.items()}
         options = ", ".join(f"{name}={value!r}" for name, value in now.items() if value != usual[name])
         return f"{type(self).__name__}({options})"
+
+
+class PlanningStrategy(Strategy):
+    r"""A strategy that plans in every state: it lists what may be done from here, with expected cost and value.
+
+    It takes the plan that maximises value − λ·cost, does the first step of it, and plans again.
+    """
+
+    @abstractmethod
+    def plans(self, beliefs: Beliefs) -> Plans:
+        """Return what may be done next with each query of the batch, on all of which the same models have run."""
+
+    def next_model(self, cost: np.ndarray, members: np.ndarray) -> np.ndarray:
+        """Return the member of each plan that runs first: the first in `order`.
+
+        Parameters
+        ----------
+        cost : float array, shape (s, k)
+            Expected cost of every model, for each of s plans.
+        members : bool array, shape (s, k)
+            The models that the plan runs.
+
+        Returns
+        -------
+        int array, shape (s,)
+            A position among the k models; without meaning for plans without members.
+        """
+        order = chain(self.order, members.shape[1])
+        return order[members[:, order].argmax(axis=1)]
+
+    def moves(self, beliefs: Beliefs) -> Segments:
+        """Return the first step of the best plan at every price: the plans' upper concave envelope says which."""
+        cost, value, members = self.plans(beliefs)
+        segs = segments(cost, value)
+        first = self.next_model(beliefs.cost[segs.row], members[segs.plan])
+        return segs._replace(plan=np.where(members[segs.plan].any(axis=1), first, STOP))
 
 
 def chain(order: tuple[int, ...] | None, k: int) -> np.ndarray:

@@ -13,9 +13,9 @@ PACKAGE = Path(cascade_lib.__file__).parent
 # `play`, `frontier` and `policy` know a strategy only by its interface, so the strategies come after them.
 ORDER = [
     "_checks", "outcomes", "expected_max", "laws", "envelope", "beliefs",
-    "estimators.base", "estimators.diagnostics", "estimators.tabulated", "estimators.noisy", "estimators.joint", "estimators.learned",
-    "estimators",
-    "frontier", "play", "policy", "strategy", "strategies",
+    "estimators.base", "estimators.diagnostics", "estimators.tabulated", "estimators.noisy", "estimators.joint",
+    "estimators.latent", "estimators.learned", "estimators", "dynamic",
+    "frontier", "play", "policy", "strategy", "strategies", "pandora",
     "datasets.fetch", "datasets.frames", "datasets.sentiment", "datasets.routerbench", "datasets.simulate", "datasets",
     "plots", "widgets",
 ]  # fmt: skip

@@ -15,7 +15,7 @@ from cascade_lib import (
     ThresholdCascade,
     omniscient,
 )
-from cascade_lib.play import Plans
+from cascade_lib.strategy import Plans
 from truths import scene
 
 ALL = [

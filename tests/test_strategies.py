@@ -11,8 +11,8 @@ from cascade_lib import (
     Cascade,
     CascadeRouter,
     Outcomes,
+    PlanningStrategy,
     Router,
-    Strategy,
     TabulatedEstimator,
     ThresholdCascade,
     segments,
@@ -177,7 +177,7 @@ def test_a_depth_of_nothing_is_refused():
 
 
 def test_a_new_strategy_needs_only_its_name_and_its_plans():
-    class CheapestOrAll(Strategy):
+    class CheapestOrAll(PlanningStrategy):
         name = "cheapest or all"
 
         def plans(self, beliefs: Beliefs):

@@ -6,8 +6,20 @@ ex-ante features, and the answers of the models that have run. Estimators know n
 """
 
 from .base import Estimator
+from .diagnostics import Diagnosis, diagnose
 from .joint import JointGaussianEstimator
+from .latent import LatentClassEstimator
+from .learned import LearnedEstimator
 from .noisy import NoisyEstimator
 from .tabulated import TabulatedEstimator
 
-__all__ = ["Estimator", "JointGaussianEstimator", "NoisyEstimator", "TabulatedEstimator"]
+__all__ = [
+    "Diagnosis",
+    "Estimator",
+    "JointGaussianEstimator",
+    "LatentClassEstimator",
+    "LearnedEstimator",
+    "NoisyEstimator",
+    "TabulatedEstimator",
+    "diagnose",
+]
