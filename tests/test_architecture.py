@@ -16,7 +16,8 @@ ORDER = [
     "estimators.base", "estimators.diagnostics", "estimators.tabulated", "estimators.noisy", "estimators.joint",
     "estimators.latent", "estimators.learned", "estimators", "dynamic",
     "frontier", "play", "policy", "strategy", "strategies", "pandora",
-    "datasets.fetch", "datasets.frames", "datasets.sentiment", "datasets.routerbench", "datasets.simulate", "datasets",
+    "datasets.fetch", "datasets.frames", "datasets.sentiment", "datasets.routerbench", "datasets.simulate",
+    "datasets.alpaca", "datasets.swebench", "datasets",
     "plots", "widgets",
 ]  # fmt: skip
 FILES = {

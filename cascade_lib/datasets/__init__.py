@@ -2,8 +2,9 @@
 
 What the package ships is figures, not texts; it loads at once and offline: `load_sentiment`, measured on a laptop, and
 `simulate_routerbench`, drawn from a small model of a public benchmark. The originals belong to others and are fetched
-only when asked for (`fetch_sentiment_texts`, `fetch_routerbench_sample`, `fetch_routerbench`): once, checked against a
-pinned SHA-256, and kept in the cache folder of your system (`pooch.os_cache("cascade_lib")`).
+only when asked for (`fetch_sentiment_texts`, `fetch_routerbench_sample`, `fetch_routerbench`, `fetch_alpaca_eval`,
+`fetch_swebench`): once, checked against a pinned SHA-256, and kept in the cache folder of your system
+(`pooch.os_cache("cascade_lib")`).
 
 One environment variable is read: `CASCADE_LIB_MIRROR`, a folder or a base URL in which every file is looked for
 before the address given here (see `fetch_file`). The hash is checked wherever a file came from, so a mirror need not
@@ -14,6 +15,7 @@ the few names a table needs and refuses every other. Nothing is downloaded on im
 3, 5 and 11 of them on which Dekoninck et al. (2025) report.
 """
 
+from .alpaca import ALPACA_LADDERS, fetch_alpaca_eval
 from .fetch import MIRROR, fetch_file
 from .routerbench import (
     ROUTERBENCH_MODELS,
@@ -30,18 +32,22 @@ from .sentiment import (
     sentiment_features,
 )
 from .simulate import simulate_routerbench
+from .swebench import fetch_swebench
 
 __all__ = [
+    "ALPACA_LADDERS",
     "MIRROR",
     "ROUTERBENCH_MODELS",
     "ROUTERBENCH_POOLS",
     "SENTIMENT_FILES",
     "SENTIMENT_SHA256",
     "SENTIMENT_TABLE",
+    "fetch_alpaca_eval",
     "fetch_file",
     "fetch_routerbench",
     "fetch_routerbench_sample",
     "fetch_sentiment_texts",
+    "fetch_swebench",
     "load_sentiment",
     "sentiment_features",
     "simulate_routerbench",
