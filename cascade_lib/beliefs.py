@@ -30,7 +30,7 @@ class Beliefs:
     cost : float array, shape (m, k)
         :math:`\hat c_i(x)`, the expected cost of running model i; not used for models in S.
     barred : bool array, shape (k,), optional
-        Models that may not run any more, e.g. because no plan with them can be optimal. Default: none.
+        Models that may not run any more, because no plan with them can be optimal or they cannot be had. Default: none.
     law : Law, optional
         The law of the future estimates of all k models, e.g. `JointGaussian`, `Atoms` or `Draws`. Its means and
         standard deviations are `mean` and `spread`. Default: independent Gaussians with these.

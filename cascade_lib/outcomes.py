@@ -83,6 +83,10 @@ class Outcomes:
         for field, value in checked.items():
             object.__setattr__(self, field, value)
 
+    def __reduce__(self) -> tuple:
+        """Let workers of a parallel run have a copy: it is built anew, and so checked and frozen."""
+        return type(self), (self.quality, self.cost, self.models, self.query, dict(self.answers), self.cost_unit)
+
     def __len__(self) -> int:
         """Return the number of queries, n."""
         return len(self.quality)

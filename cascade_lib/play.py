@@ -133,6 +133,31 @@ def play(mover: Mover, estimator: Estimator, outcomes: Outcomes, lam: float, *, 
     return Play(mover.name, outcomes, ran, order, answer)
 
 
+def decide(
+    mover: Mover, estimator: Estimator, query: Outcomes, ran: np.ndarray, barred: np.ndarray, lam: float, *, dear: bool
+) -> int:
+    """Return the model to run next on a single query, or STOP; used by live sessions.
+
+    Parameters
+    ----------
+    mover : Strategy
+        The decision rule.
+    estimator : Estimator
+        Where the estimates come from.
+    query : Outcomes
+        One row: what is known of the query, with the costs and answers of the models that have run.
+    ran, barred : bool array, shape (k,)
+        The models that have answered, and those that cannot be had.
+    lam : float
+        The price.
+    dear : bool
+        Whether a tie at `lam` goes to the dearest choice.
+    """
+    state, row = int(ran @ (1 << np.arange(query.k))), np.array([0])
+    segs, _ = _moves(mover, estimator, query, state, row, np.array([lam]), barred)
+    return int(envelope.at_price(segs, lam, np.array([dear]))[0])
+
+
 def walk(
     mover: Mover, estimator: Estimator, outcomes: Outcomes, *, free: int | None = None, lam: float | None = None
 ) -> Leaves:
@@ -165,7 +190,13 @@ def walk(
 
 
 def _moves(
-    mover: Mover, estimator: Estimator, outcomes: Outcomes, state: int, queries: np.ndarray, lowest: np.ndarray
+    mover: Mover,
+    estimator: Estimator,
+    outcomes: Outcomes,
+    state: int,
+    queries: np.ndarray,
+    lowest: np.ndarray,
+    barred: np.ndarray | None = None,
 ) -> tuple[envelope.Segments, np.ndarray]:
     """Return what to do next with `queries` in `state`, at prices from `lowest`, and the answer to keep on stopping.
 
@@ -180,7 +211,7 @@ def _moves(
         return _always(np.full(m, STOP)), answer
     # At this step a unit of cost is charged weight · λ, so that every breakpoint in λ moves by 1 / weight.
     weight = 1.0 if mover.step_prices is None else mover.step_prices[state.bit_count()]
-    segs = _segments(mover, beliefs, lowest * weight)
+    segs = _segments(mover, replace(beliefs, barred=barred), lowest * weight)
     return segs._replace(high=segs.high / weight, low=segs.low / weight), answer
 
 
@@ -203,8 +234,11 @@ def _segments(mover: Mover, beliefs: Beliefs, lowest: np.ndarray) -> envelope.Se
 
 
 def _segments_of(mover: Mover, beliefs: Beliefs, rows: np.ndarray, barred: np.ndarray | None) -> envelope.Segments:
-    """Return the segments of some rows of the beliefs, none of which may run the models in `barred`."""
-    segs = mover.moves(replace(beliefs.take(rows), barred=barred))
+    """Return the segments of some rows of the beliefs, none of which may run the models in `barred`, bool (k,)."""
+    part = beliefs.take(rows)
+    if barred is not None:
+        part = replace(part, barred=barred if part.barred is None else barred | part.barred)
+    segs = mover.moves(part)
     return segs._replace(row=rows[segs.row])
 
 

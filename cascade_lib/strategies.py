@@ -41,7 +41,8 @@ class Router(PlanningStrategy):
 
     def plans(self, beliefs: Beliefs) -> Plans:
         """Return one plan for each model: run it."""
-        return Plans(beliefs.cost, beliefs.mean, np.eye(len(beliefs.ran), dtype=bool))
+        left = beliefs.left
+        return Plans(beliefs.cost[:, left], beliefs.mean[:, left], np.eye(len(beliefs.ran), dtype=bool)[left])
 
 
 class _InOrder(PlanningStrategy):
@@ -95,7 +96,7 @@ class Cascade(_InOrder):
     def plans(self, beliefs: Beliefs) -> Plans:
         """Return one plan for each prefix that is at least as long as what has run."""
         order = chain(self.order, len(beliefs.ran))
-        left = order[~beliefs.ran[order]]
+        left = order[np.isin(order, beliefs.left)]
         value = beliefs.future(left, expect=self.expect).prefixes(beliefs.best)
         cost = np.cumsum(beliefs.cost[:, left], axis=1)
         members = np.zeros((len(left) + 1, len(beliefs.ran)), dtype=bool)
@@ -145,17 +146,20 @@ class ThresholdCascade(_InOrder):
     def plans(self, beliefs: Beliefs) -> Plans:
         """Return two plans: stop with the last answer, or run the next model and hope for the best."""
         order = chain(self.order, len(beliefs.ran))
-        m, ran = len(beliefs), int(beliefs.ran.sum())
+        m, left = len(beliefs), order[np.isin(order, beliefs.left)]
+        stop = beliefs.mean[:, self._last(beliefs)] if beliefs.ran.any() else np.full(m, -np.inf)
         members = np.zeros((2, len(beliefs.ran)), dtype=bool)
-        members[1, order[ran]] = True
-        stop = beliefs.mean[:, order[ran - 1]] if ran else np.full(m, -np.inf)
-        value = np.column_stack([stop, np.full(m, self.ceiling)])
+        members[1, left[:1]] = True
+        value = np.column_stack([stop, np.full(m, self.ceiling if left.size else -np.inf)])
         return Plans(np.tile([0.0, 1.0], (m, 1)), value, members)
 
     def answer(self, beliefs: Beliefs) -> np.ndarray:
         """Return the last model that ran."""
-        last = chain(self.order, len(beliefs.ran))[int(beliefs.ran.sum()) - 1]
-        return np.full(len(beliefs), last)
+        return np.full(len(beliefs), self._last(beliefs))
+
+    def _last(self, beliefs: Beliefs) -> int:
+        order = chain(self.order, len(beliefs.ran))
+        return int(order[beliefs.ran[order]][-1])
 
 
 class CascadeRouter(PlanningStrategy):

@@ -14,7 +14,7 @@ PACKAGE = Path(cascade_lib.__file__).parent
 ORDER = [
     "_checks", "outcomes", "expected_max", "laws", "envelope", "beliefs",
     "estimators.base", "estimators.diagnostics", "estimators.tabulated", "estimators.noisy", "estimators.joint",
-    "estimators.latent", "estimators.learned", "estimators", "dynamic",
+    "estimators.latent", "estimators.features", "estimators.changes", "estimators.learned", "estimators", "dynamic",
     "frontier", "play", "policy", "strategy", "strategies", "pandora",
     "datasets.fetch", "datasets.frames", "datasets.sentiment", "datasets.routerbench", "datasets.simulate",
     "datasets.alpaca", "datasets.swebench", "datasets",

@@ -412,6 +412,12 @@ def test_estimates_depend_on_the_seed_only(calibrate):
     assert not np.array_equal(one[0], clone(estimator).set_params(seed=4).fit(train).beliefs(test, NOTHING).mean)
 
 
+def test_the_seed_draws_the_folds():
+    train = coin_pool(150, seed=0)
+    one, other = (clone(LINEAR).set_params(seed=seed).fit(train).beliefs(train, FIRST).mean for seed in (0, 1))
+    assert np.abs(one - other).max() > 1e-6
+
+
 def test_a_random_state_that_was_set_is_left_alone():
     train = coin_pool(150, seed=0)
     forest = RandomForestRegressor(5, random_state=7)
@@ -594,6 +600,12 @@ def test_a_classifier_needs_right_and_wrong():
 def test_features_that_are_no_numbers_or_labels_are_named(column, message):
     with pytest.raises(ValueError, match=f"the query feature {message}"):
         LearnedEstimator().fit(with_features(100, x=column))
+
+
+def test_texts_are_recognised_in_resampled_queries_too():
+    texts = with_features(100, x=[f"question {n}" for n in range(100)])
+    with pytest.raises(ValueError, match="'x' looks like free text"):
+        LearnedEstimator().fit(texts.resample(2_000, seed=0))
 
 
 def test_answers_that_are_no_numbers_or_labels_are_named():

@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -145,3 +147,12 @@ def test_resampling_repeats_whole_rows():
     drawn = pool.resample(500, seed=0)
     np.testing.assert_array_equal(drawn.quality, drawn.cost)
     assert 200 < drawn.query.index.tolist().count(0) < 300
+
+
+def test_a_copy_for_another_process_is_the_same_and_frozen():
+    pool = Outcomes([[0, 1]], [[1, 5]], ["a", "b"], pd.DataFrame({"words": [3]}), {"margin": [[0.1, 0.2]]}, "USD")
+    copy = pickle.loads(pickle.dumps(pool))
+    pd.testing.assert_frame_equal(copy.to_frame(), pool.to_frame())
+    assert (copy.models, copy.cost_unit) == (pool.models, pool.cost_unit)
+    with pytest.raises(ValueError, match="read-only"):
+        copy.quality[0, 0] = 1

@@ -8,24 +8,19 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
-from scipy.optimize import nnls
 from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.exceptions import NotFittedError
-from sklearn.impute import SimpleImputer
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
 
 from ..beliefs import Beliefs
-from ..expected_max import normal_draws
-from ..laws import Atoms, JointGaussian
 from ..outcomes import Outcomes
-
-_Table = np.ndarray | sparse.csr_array
+from .changes import Changes
+from .features import Reader, Table, beside, keys
 
 FUTURES = ("independent", "joint", "empirical")
 
@@ -34,11 +29,6 @@ FUTURES = ("independent", "joint", "empirical")
 _ONE_AT_A_TIME = threading.RLock()
 # Stands where the number of a fold would, for queries that were not trained on.
 _NEW = -1
-# Labels of answers with more levels than this count only by who agrees with whom; a query feature may have this many
-# levels however few the queries are.
-_FEW_LEVELS = 20
-# Draws that a joint law is valued with, bins of the current estimate and atoms in each for an empirical one.
-_DRAWS, _BINS, _ATOMS = 512, 10, 16
 
 
 class LearnedEstimator(BaseEstimator):
@@ -117,9 +107,9 @@ class LearnedEstimator(BaseEstimator):
     >>> right = np.random.default_rng(0).random((200, 2)) < [0.5, 0.9]
     >>> pool = Outcomes(right, np.tile([1.0, 5.0], (200, 1)), answers={"score": np.where(right, 0.9, 0.1)})
     >>> estimator = LearnedEstimator().fit(pool)
-    >>> estimator.beliefs(pool, np.array([False, False])).mean[:2].round(1)
-    array([[0.5, 0.9],
-           [0.5, 0.9]])
+    >>> before = estimator.beliefs(pool, np.array([False, False]))
+    >>> bool(np.allclose(before.mean, right.mean(axis=0), atol=0.05))
+    True
     >>> after = estimator.beliefs(pool, np.array([True, False]))
     >>> bool(np.allclose(after.mean[:, 0], pool.quality[:, 0])), after.cost[0]
     (True, array([1., 5.]))
@@ -167,8 +157,8 @@ class LearnedEstimator(BaseEstimator):
         if is_classifier(self._quality):
             _refuse_qualities_other_than_0_and_1(train)
         self.models_ = train.models
-        self._reader = _Reader(train, None if self.features is None else _seeded(self.features, self.seed))
-        self._keys, self._folds = self._split(_keys(train.query))
+        self._reader = Reader(train, None if self.features is None else _seeded(self.features, self.seed))
+        self._keys, self._folds = self._split(keys(train.query))
         self._train, self._own, self._last = train, None, None
         self._own = self._queries(train)
         self._quality_fits, self._cost_fits, self._changes = {}, {}, {}
@@ -195,7 +185,7 @@ class LearnedEstimator(BaseEstimator):
             mean = self._quality_fit(members).predict(known, fold)
             cost = outcomes.cost[rows]
             if not ran.all():
-                expected = self._cost_fit(members).predict(_beside([known, cost[:, members]]), fold)
+                expected = self._cost_fit(members).predict(beside([known, cost[:, members]]), fold)
                 cost = np.where(ran, cost, expected)
             spread, law = self._change(members).laws(mean, self.future, self.seed)
         return Beliefs(ran=ran, mean=mean, spread=spread, cost=cost, law=law)
@@ -252,16 +242,16 @@ class LearnedEstimator(BaseEstimator):
                 return seen
         encoded = self._reader.queries(outcomes.query)
         # The indexer is −1 for keys that are new, and the last entry is the fold of these.
-        fold = self._folds[self._keys.get_indexer(_keys(outcomes.query[self._reader.columns]))]
+        fold = self._folds[self._keys.get_indexer(keys(outcomes.query[self._reader.columns]))]
         self._last = seen = _Queries(outcomes, encoded, fold)
         return seen
 
-    def _known(self, outcomes: Outcomes, members: Sequence[int], rows: np.ndarray) -> tuple[_Table, np.ndarray]:
+    def _known(self, outcomes: Outcomes, members: Sequence[int], rows: np.ndarray) -> tuple[Table, np.ndarray]:
         """Return all that is known of some queries once the models `members` have run, and the folds of the queries."""
         _, encoded, fold = self._queries(outcomes)
-        return _beside([encoded[rows], *self._reader.answers(outcomes, members, rows)]), fold[rows]
+        return beside([encoded[rows], *self._reader.answers(outcomes, members, rows)]), fold[rows]
 
-    def _known_of_train(self, members: Sequence[int]) -> tuple[_Table, np.ndarray]:
+    def _known_of_train(self, members: Sequence[int]) -> tuple[Table, np.ndarray]:
         return self._known(self._train, members, np.arange(len(self._train)))
 
     def _quality_fit(self, members: tuple[int, ...]) -> _CrossFit:
@@ -280,18 +270,18 @@ class LearnedEstimator(BaseEstimator):
         if members not in self._cost_fits:
             known, fold = self._known_of_train(members)
             cost = self._train.cost
-            known = _beside([known, cost[:, members]])
+            known = beside([known, cost[:, members]])
             self._cost_fits[members] = _CrossFit(self._cost, known, cost, fold, (0.0, np.inf), calibrate=False)
         return self._cost_fits[members]
 
-    def _change(self, members: tuple[int, ...]) -> _Changes:
+    def _change(self, members: tuple[int, ...]) -> Changes:
         """Return how held-out estimates moved when one more model joined `members`."""
         if members not in self._changes:
             now = self._quality_fit(members).held_out
             later = now.copy()
             for i in set(range(len(self.models_))) - set(members):
                 later[:, i] = self._quality_fit(tuple(sorted((*members, i)))).held_out[:, i]
-            self._changes[members] = _Changes(now, later, self._train.quality)
+            self._changes[members] = Changes(now, later, self._train.quality)
         return self._changes[members]
 
 
@@ -299,7 +289,7 @@ class _Queries(NamedTuple):
     """The encoded features of all queries of some outcomes, and the fold of each, or _NEW."""
 
     outcomes: Outcomes
-    encoded: _Table
+    encoded: Table
     fold: np.ndarray
 
 
@@ -309,7 +299,7 @@ class _CrossFit:
     def __init__(
         self,
         learner: BaseEstimator,
-        known: _Table,
+        known: Table,
         truth: np.ndarray,
         fold: np.ndarray,
         bounds: tuple[np.ndarray | float, np.ndarray | float],
@@ -329,7 +319,7 @@ class _CrossFit:
             ]
             self.held_out = self.predict(known, fold)
 
-    def predict(self, known: _Table, fold: np.ndarray) -> np.ndarray:
+    def predict(self, known: Table, fold: np.ndarray) -> np.ndarray:
         """Return estimates for all models, shape (m, k)."""
         mean, count = np.zeros((len(fold), self._models)), np.zeros((len(fold), 1))
         for number, fit in enumerate(self._fits):
@@ -348,7 +338,7 @@ class _CrossFit:
 class _Columns:
     """A learner fitted to a table, once or once for each column; a column that never varies is predicted as it is."""
 
-    def __init__(self, learner: BaseEstimator, known: _Table, truth: np.ndarray) -> None:
+    def __init__(self, learner: BaseEstimator, known: Table, truth: np.ndarray) -> None:
         varies = (truth != truth[0]).any(axis=0)
         self._constant = np.where(varies, truth.mean(axis=0), truth[0])
         # Where nothing is known of a query, the mean is all there is to learn.
@@ -358,7 +348,7 @@ class _Columns:
         self._groups = [columns] if together else [[column] for column in columns]
         self._fits = [clone(learner).fit(known, self._target(truth, group)) for group in self._groups]
 
-    def predict(self, known: _Table) -> np.ndarray:
+    def predict(self, known: Table) -> np.ndarray:
         """Return predictions for every column, shape (m, k)."""
         result = np.tile(self._constant, (known.shape[0], 1))
         for group, fit in zip(self._groups, self._fits, strict=True):
@@ -369,242 +359,6 @@ class _Columns:
     def _target(self, truth: np.ndarray, group: Sequence[int]) -> np.ndarray:
         target = truth[:, group].astype(int) if self._probabilities else truth[:, group]
         return target if len(group) > 1 else target[:, 0]
-
-
-class _Changes:
-    """How far the estimate of each model moves when it runs, and how much of that is information."""
-
-    def __init__(self, now: np.ndarray, later: np.ndarray, truth: np.ndarray) -> None:
-        self._low, self._high, self._now = truth.min(axis=0), truth.max(axis=0), now
-        news = _residual(later, now)
-        worth = _ratio((news * (truth - truth.mean(axis=0))).mean(axis=0), (news**2).mean(axis=0))
-        self._news = np.clip(worth, 0, 1) * news
-        self._base, self._slope = _variance(self._news**2, self._room(now))
-        standard = _ratio(self._news, self._news.std(axis=0))
-        self._correlation = standard.T @ standard / len(standard)
-
-    def laws(self, mean: np.ndarray, future: str, seed: int) -> tuple[np.ndarray, JointGaussian | Atoms | None]:
-        """Return the spread of the next estimates around `mean`, shape (m, k), and their law if it is not Gaussian."""
-        if future == "empirical":
-            law = Atoms(self._atoms(mean), np.full(_ATOMS, 1 / _ATOMS))
-            return law.spread, law
-        spread = np.sqrt(self._base + self._slope * self._room(mean))
-        if future == "independent":
-            return spread, None
-        covariance = spread[:, :, None] * spread[:, None, :] * self._correlation
-        draws = normal_draws(mean.shape[1], _DRAWS, seed=seed)
-        return spread, JointGaussian(mean, covariance, draws)
-
-    def _room(self, mean: np.ndarray) -> np.ndarray:
-        """Return the largest variance that a random variable with this mean in the range of the quality can have."""
-        return np.maximum((mean - self._low) * (self._high - mean), 0.0)
-
-    def _atoms(self, mean: np.ndarray) -> np.ndarray:
-        """Return possible next estimates, shape (m, k, A), equally likely."""
-        return np.stack([self._atoms_of(i, column) for i, column in enumerate(mean.T)], axis=1)
-
-    def _atoms_of(self, i: int, mean: np.ndarray) -> np.ndarray:
-        """Return possible next estimates of one model, shape (m, A)."""
-        now, low, high = self._now[:, i], self._low[i], self._high[i]
-        # As shares of the way to the end of the range, moves can start from another estimate and stay within it.
-        share = np.clip(_ratio(self._news[:, i], np.where(self._news[:, i] > 0, high - now, now - low)), -1, 1)
-        # Each bin begins at an estimate that occurs, so none is empty.
-        bins = max(1, min(_BINS, len(now) // _ATOMS))
-        edges = np.unique(np.quantile(now, np.arange(1, bins) / bins, method="lower"))
-        edges = edges[edges > now.min()]
-        place = np.searchsorted(edges, now, side="right")
-        shares = np.stack([_slices(share[place == b]) for b in range(len(edges) + 1)])
-        shares = shares[np.searchsorted(edges, mean, side="right")]
-        return mean[:, None] + _balanced(shares, (high - mean)[:, None], (mean - low)[:, None])
-
-
-class _Reader:
-    """What is known of a query, as numbers: its features, and the answers of the models that have run."""
-
-    def __init__(self, train: Outcomes, features: BaseEstimator | None) -> None:
-        self.columns = list(train.query.columns)
-        repeated = train.query.columns[train.query.columns.duplicated()]
-        if len(repeated):
-            raise ValueError(f"outcomes.query has several columns named {repeated[0]!r}: rename or drop all but one.")
-        # Every query is looked at once, so that a resampled training set has no more rows than it has queries.
-        once = np.sort(np.unique(_keys(train.query), return_index=True)[1])
-        self._features = _Encoder("the query feature", _MEND) if features is None else features
-        self._features.fit(train.query.iloc[once])
-        kinds = {name: _kind(pd.Series(table.ravel())) for name, table in train.answers.items()}
-        self._labels = [name for name, kind in kinds.items() if kind in _LABELS]
-        many = {name for name in self._labels if pd.Series(train.answers[name].ravel()).nunique() > _FEW_LEVELS}
-        self._tables, self._encoded = list(kinds), [name for name in kinds if name not in many]
-        self._answers = [
-            _Encoder(f"model {model!r}: the answer feature", _MEND_ANSWERS).fit(self._frame(train, i, once))
-            for i, model in enumerate(train.models)
-        ]
-
-    def queries(self, query: pd.DataFrame) -> _Table:
-        """Return the features of queries, one row each."""
-        missing = [str(name) for name in self.columns if name not in query.columns]
-        if missing:
-            raise ValueError(
-                f"outcomes.query lacks the features {', '.join(missing)}, which this estimator was fitted with: add "
-                "these columns, with NaN where a value is not known, or fit without them."
-            )
-        return _numbers(self._features.transform(query[self.columns]), len(query))
-
-    def answers(self, outcomes: Outcomes, members: Sequence[int], rows: np.ndarray) -> list[np.ndarray]:
-        """Return what the answers of the models `members` say, in blocks with one row for each of some queries."""
-        missing = [name for name in self._tables if name not in outcomes.answers]
-        if members and missing:
-            raise ValueError(
-                f"outcomes.answers lacks {', '.join(missing)}, which this estimator was fitted with: add these tables, "
-                "with NaN where a value is not known, or fit without them."
-            )
-        own = [self._answers[i].transform(self._frame(outcomes, i, rows)) for i in members]
-        if len(members) < 2:
-            return own
-        return own + [_agreement(outcomes.answers[name][rows][:, members]) for name in self._labels]
-
-    def _frame(self, outcomes: Outcomes, i: int, rows: np.ndarray) -> pd.DataFrame:
-        return pd.DataFrame({name: outcomes.answers[name][rows, i] for name in self._encoded}, index=range(len(rows)))
-
-
-class _Encoder:
-    """Numbers from a data frame whose columns are numbers, with median and indicator where missing, or labels."""
-
-    def __init__(self, what: str, mend: str) -> None:
-        self._what, self._mend = what, mend
-
-    def fit(self, frame: pd.DataFrame) -> _Encoder:
-        """Learn medians and labels."""
-        kinds = {name: _kind(frame[name]) for name in frame}
-        for name, kind in kinds.items():
-            if kind not in _NUMBERS | _LABELS:
-                raise ValueError(f"{self._what} {name!r} holds {kind} values: {self._mend}.")
-            levels = frame[name].nunique()
-            if kind in _LABELS and levels > max(_FEW_LEVELS, len(frame) // 4):
-                raise ValueError(
-                    f"{self._what} {name!r} looks like free text, with {levels} different values in {len(frame)} "
-                    f"queries: {self._mend}."
-                )
-        self._number_columns = [name for name, kind in kinds.items() if kind in _NUMBERS]
-        self._label_columns = [name for name, kind in kinds.items() if kind in _LABELS]
-        self._steps = []
-        if self._number_columns:
-            fill = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
-            self._steps.append((self._as_numbers, fill.fit(self._as_numbers(frame))))
-        if self._label_columns:
-            mark = OneHotEncoder(max_categories=100, handle_unknown="infrequent_if_exist", sparse_output=False)
-            self._steps.append((self._as_labels, mark.fit(self._as_labels(frame))))
-        return self
-
-    def transform(self, frame: pd.DataFrame) -> np.ndarray:
-        """Return one row of numbers for every row of the frame."""
-        return np.hstack([np.empty((len(frame), 0)), *(step.transform(read(frame)) for read, step in self._steps)])
-
-    def _as_numbers(self, frame: pd.DataFrame) -> np.ndarray:
-        columns = [self._checked(frame, name, _NUMBERS) for name in self._number_columns]
-        table = np.column_stack([column.to_numpy(dtype=float, na_value=np.nan) for column in columns])
-        for name in np.array(self._number_columns, dtype=object)[np.isinf(table).any(axis=0)]:
-            raise ValueError(f"{self._what} {name!r} has an infinite value: replace it by a number or NaN.")
-        return table
-
-    def _as_labels(self, frame: pd.DataFrame) -> np.ndarray:
-        return np.column_stack([_strings(self._checked(frame, name, _LABELS)) for name in self._label_columns])
-
-    def _checked(self, frame: pd.DataFrame, name: str, kinds: frozenset[str]) -> pd.Series:
-        """Return a column, provided that it holds what it held in training."""
-        column, kind = frame[name], _kind(frame[name])
-        if kind not in kinds and column.notna().any():
-            then = "numbers" if kinds is _NUMBERS else "labels"
-            raise ValueError(f"{self._what} {name!r} held {then} in training, but {kind} values here: convert it.")
-        return column
-
-
-# Kinds of columns by the names that pandas has for them.
-_NUMBERS = frozenset({"integer", "floating", "mixed-integer-float", "boolean", "decimal", "empty"})
-_LABELS = frozenset({"string", "categorical"})
-_MEND = (
-    "pass a transformer as `features`, such as a ColumnTransformer with a TfidfVectorizer for texts, or drop the column"
-)
-_MEND_ANSWERS = "turn it into numbers or strings, or leave it out"
-
-
-def _kind(column: pd.Series) -> str:
-    """Return what a column holds, leaving out what is missing."""
-    return pd.api.types.infer_dtype(column, skipna=True)
-
-
-def _strings(column: pd.Series) -> np.ndarray:
-    """Return labels as strings, the empty one where they are missing."""
-    return column.astype("string").fillna("").to_numpy(dtype=object)
-
-
-def _agreement(labels: np.ndarray) -> np.ndarray:
-    """Return for each of s ≥ 2 models the share of the others that gave the same label, shape (m, s).
-
-    A missing label agrees with none.
-    """
-    codes = pd.factorize(_strings(pd.Series(labels.ravel())))[0].reshape(labels.shape)
-    given = pd.notna(labels)
-    same = (codes[:, :, None] == codes[:, None, :]) & given[:, :, None] & given[:, None, :]
-    return (same.sum(axis=2) - given) / (labels.shape[1] - 1)
-
-
-def _keys(query: pd.DataFrame) -> np.ndarray:
-    """Return a hash of every query's label and features."""
-    # Hashing each value by itself is slower than by distinct values, but copes with cells that are lists or arrays.
-    return pd.util.hash_pandas_object(query, index=True, categorize=False).to_numpy()
-
-
-def _numbers(encoded: object, n: int) -> _Table:
-    """Return what a transformer made of n queries as a table of numbers."""
-    try:
-        table = sparse.csr_array(encoded, dtype=float) if sparse.issparse(encoded) else np.asarray(encoded, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"features must turn outcomes.query into a table of numbers: {error}.") from None
-    if table.ndim != 2 or table.shape[0] != n:
-        raise ValueError(f"features must return one row for each of {n} queries; got shape {table.shape}.")
-    return table
-
-
-def _beside(blocks: Sequence[_Table]) -> _Table:
-    """Put tables side by side."""
-    if any(sparse.issparse(block) for block in blocks):
-        return sparse.hstack([sparse.csr_array(block) for block in blocks], format="csr")
-    return np.hstack(blocks)
-
-
-def _ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
-    """Return top / bottom, and 0 where the bottom is 0."""
-    return np.divide(top, bottom, out=np.zeros(np.broadcast_shapes(np.shape(top), np.shape(bottom))), where=bottom != 0)
-
-
-def _residual(later: np.ndarray, now: np.ndarray) -> np.ndarray:
-    """Return what is left of each column of `later` after its regression on the same column of `now`."""
-    later, now = later - later.mean(axis=0), now - now.mean(axis=0)
-    return later - _ratio((later * now).mean(axis=0), (now**2).mean(axis=0)) * now
-
-
-def _variance(square: np.ndarray, room: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return a, b ≥ 0 of the line a + b · room through squared changes, for each column, with the mean of these."""
-    lines = np.array([nnls(np.column_stack([np.ones_like(x), x]), y)[0] for x, y in zip(room.T, square.T, strict=True)])
-    lines *= _ratio(square.mean(axis=0), lines[:, 0] + lines[:, 1] * room.mean(axis=0))[:, None]
-    return lines[:, 0], lines[:, 1]
-
-
-def _slices(values: np.ndarray) -> np.ndarray:
-    """Return the means of _ATOMS slices of the sorted values, equally large as far as their number allows."""
-    # With fewer values than slices each is repeated, so that no slice is empty.
-    values = np.repeat(np.sort(values), -(-_ATOMS // len(values)))
-    return np.array([part.mean() for part in np.array_split(values, _ATOMS)])
-
-
-def _balanced(shares: np.ndarray, above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    """Return moves with mean zero: shares of the room above if positive, of that below if negative."""
-    up, down = np.maximum(shares, 0) * above, np.maximum(-shares, 0) * below
-    rise, fall = up.sum(axis=1, keepdims=True), down.sum(axis=1, keepdims=True)
-    up, down = up * np.sqrt(_ratio(fall, rise)), down * np.sqrt(_ratio(rise, fall))
-    # Where one side was stretched beyond its room, both shrink until it fits.
-    fit = np.minimum(_ratio(above, up.max(axis=1, keepdims=True)), _ratio(below, down.max(axis=1, keepdims=True)))
-    return np.clip(fit, 0, 1) * (up - down)
 
 
 def _isotonic(estimate: np.ndarray, truth: np.ndarray) -> IsotonicRegression:
