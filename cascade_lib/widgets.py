@@ -1,7 +1,8 @@
-"""Explorers: a figure with a slider that moves in the built page, without a kernel and without a network.
+"""Explorers: a figure with one or two sliders that move in the built page, without a kernel and without a network.
 
 All frames are drawn beforehand and put into a stack of images; slider and stack are linked in the browser. That costs
-some kilobytes a frame and nothing else, so an explorer never waits, and looks the same for every reader.
+some kilobytes a frame and nothing else, so an explorer never waits, and looks the same for every reader. With two
+sliders there is a stack of stacks: the first slider picks a row of frames, the second a frame in every row.
 """
 
 from __future__ import annotations
@@ -66,27 +67,116 @@ def explorer(
     >>> len(explorer(line, [0.5, 1.0, 2.0], label="slope", alt="A line; the slider turns it.").children)
     3
     """
-    values = list(values)
-    if not values:
-        raise ValueError("values is empty: an explorer needs at least one frame.")
+    values = _listed("values", values)
     if len(values) > MOST_FRAMES:
         raise ValueError(f"values has {len(values)} entries; a page holds {MOST_FRAMES} frames: take coarser steps.")
-    frames = [_frame(draw(value)) for value in values]
-    layout = widgets.Layout(width="100%", max_width="720px")
-    stack = widgets.Stack([widgets.Image(value=png, format="png", layout=layout) for png in frames], layout=layout)
+    layout = _wide()
+    stack = _stack([_image(draw(value), layout) for value in values], start, layout)
+    slider = _slider(values, label, unit, start)
+    widgets.jslink((slider, "index"), (stack, "selected_index"))
+    return _explorer([slider], stack, alt)
+
+
+def explorer2(
+    draw: Callable[[object, object], Figure],
+    first: Sequence[object],
+    second: Sequence[object],
+    *,
+    labels: tuple[str, str],
+    alt: str,
+    units: tuple[str, str] = ("", ""),
+    start: tuple[int, int] = (0, 0),
+) -> widgets.VBox:
+    """Return a figure with two sliders, one that runs through `first` and one that runs through `second`.
+
+    Parameters
+    ----------
+    draw : callable
+        Takes one of the first and one of the second values and returns a new matplotlib figure. All figures must have
+        the same size.
+    first, second : sequence
+        What the sliders run through, shown beside them with three significant digits. There is one frame for each pair,
+        at most 250 in all.
+    labels : pair of str
+        What the sliders set, e.g. ``("noise before", "noise after")``.
+    alt : str
+        What the figure shows and what moving each slider changes, in words, for readers who cannot see it.
+    units : pair of str
+        The units of the values, shown beside them.
+    start : pair of int
+        Positions of the values shown first.
+
+    Returns
+    -------
+    ipywidgets.VBox
+        The two sliders, which take the arrow keys once they have the focus, the figure, and the text.
+
+    Raises
+    ------
+    ValueError
+        If there are no values, or more frames than the page budget allows.
+
+    Examples
+    --------
+    >>> def line(slope, height):
+    ...     figure, ax = plt.subplots()
+    ...     ax.axline((0, height), slope=slope)
+    ...     return figure
+    >>> box = explorer2(line, [0.5, 1.0], [0, 1, 2], labels=("slope", "height"), alt="A line; one slider turns it.")
+    >>> [len(row.children) for row in box.children[2].children]
+    [3, 3]
+    """
+    first, second = _listed("first", first), _listed("second", second)
+    if len(first) * len(second) > MOST_FRAMES:
+        raise ValueError(
+            f"{len(first)} × {len(second)} values make {len(first) * len(second)} frames; a page holds {MOST_FRAMES} "
+            "frames: take coarser steps."
+        )
+    layout = _wide()
+    rows = [_stack([_image(draw(a, b), layout) for b in second], start[1], layout) for a in first]
+    stack = _stack(rows, start[0], layout)
+    sliders = [_slider(*parts) for parts in zip((first, second), labels, units, start, strict=True)]
+    widgets.jslink((sliders[0], "index"), (stack, "selected_index"))
+    for row in rows:
+        widgets.jslink((sliders[1], "index"), (row, "selected_index"))
+    return _explorer(sliders, stack, alt)
+
+
+def _listed(name: str, values: Sequence[object]) -> list[object]:
+    values = list(values)
+    if not values:
+        raise ValueError(f"{name} is empty: an explorer needs at least one frame.")
+    return values
+
+
+def _wide() -> widgets.Layout:
+    return widgets.Layout(width="100%", max_width="720px")
+
+
+def _image(figure: Figure, layout: widgets.Layout) -> widgets.Image:
+    return widgets.Image(value=_frame(figure), format="png", layout=layout)
+
+
+def _stack(children: Sequence[widgets.Widget], start: int, layout: widgets.Layout) -> widgets.Stack:
+    stack = widgets.Stack(children, layout=layout)
     stack.selected_index = start
-    options = [(f"{_shown(value)} {unit}".rstrip(), place) for place, value in enumerate(values)]
-    slider = widgets.SelectionSlider(
-        options=options,
+    return stack
+
+
+def _slider(values: Sequence[object], label: str, unit: str, start: int) -> widgets.SelectionSlider:
+    return widgets.SelectionSlider(
+        options=[(f"{_shown(value)} {unit}".rstrip(), place) for place, value in enumerate(values)],
         index=start,
         description=label,
         layout=widgets.Layout(width="100%", max_width="560px"),
         style={"description_width": "initial"},
         continuous_update=True,
     )
-    widgets.jslink((slider, "index"), (stack, "selected_index"))
+
+
+def _explorer(sliders: Sequence[widgets.SelectionSlider], stack: widgets.Stack, alt: str) -> widgets.VBox:
     words = widgets.HTML(f"<p class='cascade-explorer-text'>{alt}</p>")
-    box = widgets.VBox([slider, stack, words], layout=widgets.Layout(width="100%"))
+    box = widgets.VBox([*sliders, stack, words], layout=widgets.Layout(width="100%"))
     box.add_class("cascade-explorer")
     return box
 

@@ -164,7 +164,7 @@ def test_every_slider_moves_its_figure(opened):
 
     for explorer in opened.find_elements("css selector", ".cascade-explorer"):
         WebDriverWait(opened, 10).until(lambda _, e=explorer: visible(e))
-        before = visible(explorer)
-        handle = explorer.find_element("css selector", "[role=slider], .noUi-handle, input[type=range]")
-        handle.send_keys(Keys.ARROW_RIGHT)
-        WebDriverWait(opened, 10).until(lambda _, e=explorer, b=before: visible(e) not in (b, None))
+        for handle in explorer.find_elements("css selector", "[role=slider], .noUi-handle, input[type=range]"):
+            before = visible(explorer)
+            handle.send_keys(Keys.ARROW_RIGHT)
+            WebDriverWait(opened, 10).until(lambda _, e=explorer, b=before: visible(e) not in (b, None))

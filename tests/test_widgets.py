@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cascade_lib.widgets import MOST_FRAMES, explorer
+from cascade_lib.widgets import MOST_FRAMES, explorer, explorer2
 
 
 def bar(height):
@@ -48,3 +48,58 @@ def test_too_few_and_too_many_frames_are_refused():
         explorer(bar, [], label="h", alt="")
     with pytest.raises(ValueError, match=f"a page holds {MOST_FRAMES} frames"):
         explorer(bar, range(MOST_FRAMES + 1), label="h", alt="")
+
+
+def brick(width, height):
+    figure, ax = plt.subplots(figsize=(3, 2))
+    ax.bar([0], [height], width)
+    ax.set(xlim=(-3, 3), ylim=(0, 5))
+    return figure
+
+
+def two(first=(1.0, 2.0), second=(1.0, 2.5, 4.0), **changes):
+    options = {"labels": ("width", "height"), "units": ("m", "cm"), "alt": "A brick.", "start": (1, 2)} | changes
+    return explorer2(brick, first, second, **options).children
+
+
+def test_two_sliders_have_one_frame_for_each_pair_of_values():
+    across, up, stack, text = two()
+    assert [label for label, _ in across.options] == ["1 m", "2 m"]
+    assert [label for label, _ in up.options] == ["1 cm", "2.5 cm", "4 cm"]
+    assert (across.description, up.description) == ("width", "height")
+    assert "A brick." in text.value
+    assert across.index == stack.selected_index == 1
+    assert [row.selected_index for row in stack.children] == [up.index] * 2 == [2, 2]
+    darkness = np.array(
+        [
+            [(255 - np.asarray(Image.open(io.BytesIO(frame.value)).convert("L"), dtype=float)).sum() for frame in row]
+            for row in (row.children for row in stack.children)
+        ]
+    )
+    assert darkness.shape == (2, 3)
+    assert (np.diff(darkness, axis=0) > 0).all()
+    assert (np.diff(darkness, axis=1) > 0).all()
+
+
+def test_each_slider_is_linked_to_its_stacks_in_the_browser(monkeypatch):
+    links = []
+    monkeypatch.setattr("cascade_lib.widgets.widgets.jslink", lambda source, target: links.append((source, target)))
+    across, up, stack, _ = two()
+    rows = [((up, "index"), (row, "selected_index")) for row in stack.children]
+    assert links == [((across, "index"), (stack, "selected_index")), *rows]
+
+
+def test_two_sliders_leave_no_figure_open_and_draw_the_same_every_time():
+    once, again = two()[2], two()[2]
+    assert plt.get_fignums() == []
+    for row, other in zip(once.children, again.children, strict=True):
+        assert [frame.value for frame in row.children] == [frame.value for frame in other.children]
+
+
+def test_two_sliders_refuse_too_few_and_too_many_frames():
+    with pytest.raises(ValueError, match="second is empty"):
+        two(second=[])
+    with pytest.raises(ValueError, match="first is empty"):
+        two(first=[])
+    with pytest.raises(ValueError, match=f"16 × 16 values make 256 frames; a page holds {MOST_FRAMES} frames"):
+        two(first=range(16), second=range(16))
