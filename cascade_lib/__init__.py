@@ -19,13 +19,16 @@ from .laws import Atoms, Draws, Gaussian, JointGaussian, inverse_normal_loss
 from .outcomes import Outcomes
 from .pandora import PandoraRouter
 from .play import Play
-from .policy import Policy
+from .policy import BudgetWarning, Calibration, Policy
+from .session import Schema, Session
 from .strategies import Cascade, CascadeRouter, Router, ThresholdCascade
 from .strategy import PlanningStrategy, Plans, Strategy
 
 __all__ = [
     "Atoms",
     "Beliefs",
+    "BudgetWarning",
+    "Calibration",
     "Cascade",
     "CascadeRouter",
     "Comparison",
@@ -46,7 +49,9 @@ __all__ = [
     "Play",
     "Policy",
     "Router",
+    "Schema",
     "Segments",
+    "Session",
     "SmallProblem",
     "Strategy",
     "TabulatedEstimator",

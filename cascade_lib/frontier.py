@@ -186,6 +186,31 @@ class Frontier:
         low, high = self.cost[dear - 1], self.cost[dear]
         return float(self.lam[dear - 1]), float((high - budget) / (high - low))
 
+    def price_reaching(self, quality: float) -> tuple[float, float]:
+        r"""Return the price λ and the share γ of the cheap side of its tie that reach `quality` at the least cost.
+
+        Raises
+        ------
+        TypeError
+            If `quality` is not a number.
+        ValueError
+            If it is NaN, or more than the curve ever reaches.
+
+        Examples
+        --------
+        >>> pool = Outcomes([[0, 1], [1, 1]], [[1, 5], [1, 5]])
+        >>> omniscient(pool).price_reaching(0.875)
+        (0.25, 0.25)
+        """
+        best = self.quality.max()
+        mend = f"The best this strategy does here is {best:g}, for {self.cost_at(best):g} {self.outcomes.cost_unit}"
+        quality = _checks.number("quality", quality, low=-np.inf, high=best, mend=mend.rstrip() + " per query.")
+        dear = int(np.flatnonzero(self.quality >= quality)[0])
+        if dear == 0:
+            return float(self.lam[0]), 1.0
+        low, high = self.quality[dear - 1], self.quality[dear]
+        return float(self.lam[dear - 1]), float((high - quality) / (high - low))
+
     def auc(self) -> float:
         r"""Return the area under the curve between the cheapest and the dearest single model, over that width.
 

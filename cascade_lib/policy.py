@@ -2,23 +2,80 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from .estimators import Estimator
+from .frontier import Frontier
 from .outcomes import Outcomes
-from .play import Play
+from .play import Mover, Play
+from .session import Schema, Session
+
+# The mean cost is called uncertain if its 95% interval reaches further than this share of the budget to each side.
+_TOLERANCE = 0.2
+_Z95 = 1.959964
 
 
-class Playable(Protocol):
+class BudgetWarning(UserWarning):
+    """There are too few calibration queries to say what a policy will spend."""
+
+
+class Playable(Mover, Protocol):
     """What a policy needs to know of a strategy."""
 
-    name: str
+    def frontier(self, estimator: Estimator, outcomes: Outcomes) -> Frontier:
+        """Return the exact cost–quality curve."""
 
     def play(self, estimator: Estimator, outcomes: Outcomes, *, lam: float, dear: np.ndarray | None) -> Play:
         """Play at one price, with ties going to the dear side where `dear` is True."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    r"""What a policy spent and achieved on the n queries that it was fitted on, per query.
+
+    Parameters
+    ----------
+    queries : int
+        Their number n.
+    cost, quality : float
+        Means.
+    cost_sd, quality_sd : float
+        Standard deviations over queries and coins.
+
+    Notes
+    -----
+    The price is itself chosen on these queries. To first order in :math:`1 / \sqrt n` that only moves the error from
+    the sample to new queries: what will be spent on average on these differs from the budget by a standard error of
+    :math:`\text{cost\_sd} / \sqrt n`.
+
+    Examples
+    --------
+    >>> spent = Calibration(queries=100, cost=3.0, quality=0.8, cost_sd=1.0, quality_sd=0.4)
+    >>> [round(end, 2) for end in spent.cost_interval]
+    [2.8, 3.2]
+    """
+
+    queries: int
+    cost: float
+    quality: float
+    cost_sd: float
+    quality_sd: float
+
+    @property
+    def cost_interval(self) -> tuple[float, float]:
+        """A 95% interval for the mean cost per query that the policy will have on queries of the same kind."""
+        return _interval(self.cost, self.cost_sd, self.queries)
+
+    @property
+    def quality_interval(self) -> tuple[float, float]:
+        """A 95% interval for the mean quality on queries of the same kind."""
+        return _interval(self.quality, self.quality_sd, self.queries)
 
 
 @dataclass(frozen=True, repr=False)
@@ -37,6 +94,10 @@ class Policy:
         The share γ of queries on which ties at λ go to the cheap side.
     budget : float
         The mean cost per query that λ and γ were chosen for.
+    schema : Schema
+        The models, and the features that a live query must bring along.
+    calibration : Calibration
+        What the policy spent and achieved on the queries that it was fitted on.
     """
 
     strategy: Playable
@@ -44,6 +105,33 @@ class Policy:
     lam: float
     gamma: float
     budget: float
+    schema: Schema
+    calibration: Calibration
+
+    @classmethod
+    def fitted(
+        cls,
+        strategy: Playable,
+        estimator: Estimator,
+        outcomes: Outcomes,
+        *,
+        budget: float | None,
+        quality: float | None,
+    ) -> Policy:
+        """Choose λ and γ on some outcomes; see `Strategy.fit`."""
+        if (budget is None) == (quality is None):
+            raise TypeError("give either a budget (mean cost per query) or a quality to reach, and not both.")
+        curve = strategy.frontier(estimator, outcomes)
+        lam, gamma = curve.price_for(budget) if quality is None else curve.price_reaching(quality)
+        sides = [
+            strategy.play(estimator, outcomes, lam=lam, dear=np.full(len(outcomes), dear)) for dear in (False, True)
+        ]
+        cost, cost_sd = _mixed(sides[0].cost, sides[1].cost, gamma)
+        reached, quality_sd = _mixed(sides[0].quality, sides[1].quality, gamma)
+        calibration = Calibration(len(outcomes), cost, reached, cost_sd, quality_sd)
+        budget = cost if budget is None else float(budget)
+        _warn_if_uncertain(calibration, budget)
+        return cls(strategy, estimator, lam, gamma, budget, Schema.of(outcomes), calibration)
 
     def play(self, outcomes: Outcomes, *, seed: int, estimator: Estimator | None = None) -> Play:
         r"""Play on new queries, tossing for each query the coin that decides its ties.
@@ -72,8 +160,150 @@ class Policy:
         np.True_
         """
         dear = np.random.default_rng(seed).random(len(outcomes)) >= self.gamma
-        return self.strategy.play(estimator or self.estimator, outcomes, lam=self.lam, dear=dear)
+        return self.strategy.play(self.estimator if estimator is None else estimator, outcomes, lam=self.lam, dear=dear)
+
+    def start(
+        self,
+        query: Mapping[str, object] | None = None,
+        *,
+        name: object = "live",
+        seed: int | None = None,
+        estimator: Estimator | None = None,
+    ) -> Session:
+        """Begin with one live query.
+
+        Parameters
+        ----------
+        query : mapping, optional
+            Its features by name, all those of the outcomes that the policy was fitted on; None where unknown.
+        name : str or int
+            What the query is called. A name and features that the estimator was trained on are taken for that query.
+        seed : int, optional
+            Seed of the coin that decides ties at λ. Default: a fresh coin.
+        estimator : Estimator, optional
+            Stands in for the policy's own, e.g. a `TabulatedEstimator` with one row.
+
+        Returns
+        -------
+        Session
+
+        Raises
+        ------
+        ValueError
+            If a feature is missing or unknown.
+
+        Examples
+        --------
+        >>> from cascade_lib import Outcomes, Router, TabulatedEstimator
+        >>> pool = Outcomes([[0, 1]] * 4, [[1, 5]] * 4, models=["small", "large"])
+        >>> policy = Router().fit(TabulatedEstimator(pool.quality, cost_ex_ante=pool.cost), pool, budget=5)
+        >>> policy.start(estimator=TabulatedEstimator([[0.2, 0.9]], cost_ex_ante=[[1, 5]])).next()
+        'large'
+        """
+        dear = bool(np.random.default_rng(seed).random() >= self.gamma)
+        return self._session(query, name, dear, estimator)
+
+    def resume(self, state: Mapping[str, object], *, estimator: Estimator | None = None) -> Session:
+        """Take up a session where ``session.to_dict()`` left it.
+
+        Raises
+        ------
+        ValueError
+            If the state is not one of a session of such a policy.
+        """
+        try:
+            session = self._session(state["query"], state["name"], bool(state["dear"]), estimator)
+            for step in state["steps"]:
+                if step.get("failed"):
+                    session.fail(step["model"], cost=step["cost"])
+                else:
+                    session.observe(step["model"], cost=step["cost"], answer=step["answer"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"this is not the state of a session, as session.to_dict() returns it: {error!r}."
+            ) from None
+        return session
+
+    def save(self, path: str | Path) -> None:
+        """Write the policy to a JSON file, from which `load` makes it anew; see `storage` for what is in it.
+
+        Raises
+        ------
+        TypeError
+            If the estimator is not a `LearnedEstimator`: no other has anything to say about new queries.
+        """
+        from . import storage
+
+        storage.save(self, path)
+
+    @staticmethod
+    def load(path: str | Path, *, trusted: tuple[str, ...] = ()) -> Policy:
+        """Read a policy from a file that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file.
+        trusted : tuple of str
+            Types of your own that learners in the file may have, e.g. ``("mypackage.Learner",)``. Those of
+            scikit-learn, NumPy and SciPy are always admitted, and nothing else is ever built.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, of a newer version, or holds a type that is not trusted.
+        """
+        from . import storage
+
+        return storage.load(path, trusted=trusted)
+
+    def to_dict(self) -> dict[str, float | int | str]:
+        """Return the policy's figures: name, λ, γ, budget, and cost and quality on the calibration queries."""
+        low, high = self.calibration.cost_interval
+        return {
+            "strategy": self.strategy.name,
+            "lam": self.lam,
+            "gamma": self.gamma,
+            "budget": self.budget,
+            "queries": self.calibration.queries,
+            "cost": self.calibration.cost,
+            "cost low": low,
+            "cost high": high,
+            "quality": self.calibration.quality,
+        }
+
+    def _session(
+        self, query: Mapping[str, object] | None, name: object, dear: bool, estimator: Estimator | None
+    ) -> Session:
+        estimator = self.estimator if estimator is None else estimator
+        return Session(self.strategy, estimator, self.schema, query, name=name, lam=self.lam, dear=dear)
 
     def __repr__(self) -> str:
         """Return the strategy, λ, γ and the budget."""
         return f"Policy({self.strategy.name}, lam={self.lam:.4g}, gamma={self.gamma:.4g}, budget={self.budget:g})"
+
+
+def _interval(mean: float, sd: float, n: int) -> tuple[float, float]:
+    half = _Z95 * sd / np.sqrt(n)
+    return float(mean - half), float(mean + half)
+
+
+def _mixed(cheap: np.ndarray, dear: np.ndarray, gamma: float) -> tuple[float, float]:
+    """Return mean and standard deviation over queries and coins, with the cheap side at probability γ."""
+    mean = gamma * cheap.mean() + (1 - gamma) * dear.mean()
+    square = gamma * (cheap**2).mean() + (1 - gamma) * (dear**2).mean()
+    return float(mean), float(np.sqrt(max(square - mean**2, 0.0)))
+
+
+def _warn_if_uncertain(calibration: Calibration, budget: float) -> None:
+    low, high = calibration.cost_interval
+    half = (high - low) / 2
+    if np.isfinite(budget) and half > _TOLERANCE * budget:
+        enough = int(np.ceil(calibration.queries * (half / (_TOLERANCE * budget)) ** 2))
+        warnings.warn(
+            f"{calibration.queries} calibration queries say little about what will be spent: {calibration.cost:.4g} ± "
+            f"{half:.2g} per query (95%) for a budget of {budget:.4g}. About {enough:,} would bring that to ± "
+            f"{_TOLERANCE:.0%}.",
+            BudgetWarning,
+            stacklevel=4,
+        )

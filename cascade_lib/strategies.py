@@ -32,8 +32,8 @@ class Router(PlanningStrategy):
     0  0.175   1.0      0.5
     1  0.050   3.0      1.0
     2  0.000   5.0      1.0
-    >>> Router().fit(guess, pool, budget=2)
-    Policy(routing, lam=0.175, gamma=0.5, budget=2)
+    >>> Router().fit(guess, pool, budget=1)
+    Policy(routing, lam=0.175, gamma=1, budget=1)
     """
 
     name = "routing"

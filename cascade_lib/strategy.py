@@ -122,17 +122,21 @@ class Strategy(ABC):
         """
         return playing.play(self, estimator, outcomes, lam, dear=dear)
 
-    def fit(self, estimator: Estimator, outcomes: Outcomes, *, budget: float) -> Policy:
-        """Choose λ and γ so that the mean cost per query on `outcomes` is `budget`.
+    def fit(
+        self, estimator: Estimator, outcomes: Outcomes, *, budget: float | None = None, quality: float | None = None
+    ) -> Policy:
+        """Choose λ and γ so that the mean cost per query on `outcomes` is `budget`, or the mean quality `quality`.
 
         Parameters
         ----------
         estimator : Estimator
             Where the estimates come from.
         outcomes : Outcomes
-            Calibration queries, which the estimator must not have been fitted on.
-        budget : float
+            Calibration queries, which the estimator must not have been fitted on; one that is cross-fitted may.
+        budget : float, optional
             Mean cost per query in ``outcomes.cost_unit``.
+        quality : float, optional
+            Instead of a budget: the mean quality to reach at the least cost.
 
         Returns
         -------
@@ -141,13 +145,17 @@ class Strategy(ABC):
         Raises
         ------
         TypeError
-            If `budget` is not a number.
+            If neither or both are given, or one is not a number.
         ValueError
-            If it is NaN, or below the least that the strategy can spend on these queries.
+            If the budget is NaN or below the least that the strategy can spend on these queries, or the quality NaN
+            or above what it reaches.
+
+        Warns
+        -----
+        BudgetWarning
+            If there are so few queries that the mean cost is not known to within 20% of the budget.
         """
-        curve = self.frontier(estimator, outcomes)
-        lam, gamma = curve.price_for(budget)
-        return Policy(self, estimator, lam, gamma, float(budget))
+        return Policy.fitted(self, estimator, outcomes, budget=budget, quality=quality)
 
     def with_step_prices(self, estimator: Estimator, outcomes: Outcomes, *, lam: float, sweeps: int = 2) -> Strategy:
         r"""Return the same strategy with a price of its own for every step, :math:`\lambda_j = w_j \lambda`.

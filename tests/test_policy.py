@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cascade_lib import Outcomes, Router, TabulatedEstimator
+from cascade_lib import BudgetWarning, Outcomes, Router, TabulatedEstimator
 
 
 def pool_and_guess(n=4_000, seed=0):
@@ -47,7 +47,8 @@ def test_a_policy_carries_over_to_new_queries_with_their_own_estimates():
             "budget must lie between 1 and inf; got 0.5. The cheapest this strategy can do here is 1 token",
         ),
         (float("nan"), ValueError, "budget must lie between 1 and inf; got nan"),
-        (None, TypeError, "budget must be one number; got None"),
+        ("much", TypeError, "budget must be one number; got 'much'"),
+        (None, TypeError, "give either a budget \\(mean cost per query\\) or a quality"),
     ],
 )
 def test_bad_budgets_are_refused(budget, error, message):
@@ -60,3 +61,52 @@ def test_an_infinite_budget_buys_the_best_without_waste():
     pool = Outcomes([[0.5, 0.9, 0.9]], [[1.0, 2.0, 8.0]])
     policy = Router().fit(TabulatedEstimator(pool.quality, cost_ex_ante=pool.cost), pool, budget=np.inf)
     assert policy.play(pool, seed=0).answer.tolist() == [1]
+
+
+def test_a_policy_can_be_fitted_to_a_quality_instead():
+    pool, guess = pool_and_guess()
+    curve = Router().frontier(guess, pool)
+    policy = Router().fit(guess, pool, quality=0.6)
+    result = policy.play(pool, seed=0)
+    assert policy.calibration.quality == pytest.approx(0.6)
+    assert result.quality.mean() == pytest.approx(0.6, abs=0.01)
+    assert policy.budget == pytest.approx(curve.cost_at(0.6)) == pytest.approx(result.cost.mean(), abs=0.05)
+    with pytest.raises(ValueError, match="quality must lie between -inf and 0.* The best this strategy does here is 0"):
+        Router().fit(guess, pool, quality=0.99)
+    with pytest.raises(TypeError, match="either a budget .* or a quality"):
+        Router().fit(guess, pool, quality=0.6, budget=3)
+
+
+def test_the_interval_of_the_cost_covers_what_is_spent_on_new_queries():
+    """200 policies, each fitted on 150 queries: 95% of the intervals hold what the policy spends in the long run."""
+    world, guess = pool_and_guess(40_000)
+    covered, rng = 0, np.random.default_rng(0)
+    for _ in range(200):
+        rows = rng.choice(len(world), 150, replace=False)
+        few = TabulatedEstimator(guess.ex_ante[rows], cost_ex_ante=world.cost[rows])
+        policy = Router().fit(few, world.take(rows), budget=3.0)
+        low, high = policy.calibration.cost_interval
+        covered += low <= _long_run(world, guess, policy) <= high
+    assert 0.9 <= covered / 200 <= 0.985
+
+
+def _long_run(world, guess, policy):
+    sides = [
+        Router().play(guess, world, lam=policy.lam, dear=np.full(len(world), dear)).cost.mean()
+        for dear in (False, True)
+    ]
+    return policy.gamma * sides[0] + (1 - policy.gamma) * sides[1]
+
+
+def test_too_few_calibration_queries_are_warned_of():
+    pool, guess = pool_and_guess(20)
+    with pytest.warns(BudgetWarning, match="20 calibration queries say little .* budget of 3. About [0-9]+ would"):
+        Router().fit(guess, pool, budget=3.0)
+
+
+def test_a_policy_shows_its_figures():
+    pool, guess = pool_and_guess()
+    figures = Router().fit(guess, pool, budget=3.0).to_dict()
+    assert figures["strategy"] == "routing"
+    assert figures["cost"] == pytest.approx(3.0)
+    assert figures["cost low"] < figures["cost"] < figures["cost high"]
