@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pooch
 import pytest
 
-from cascade_lib.datasets import MIRROR, fetch, fetch_file
+from cascade_lib.datasets import MIRROR, fetch, fetch_file, have_file
 
 CONTENT = b"what was asked for" * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -209,3 +209,27 @@ def test_progress_is_shown_for_large_files_only(serve, monkeypatch, capsys, larg
     assert captured.out == ""
     assert ("data.csv: 100%" in captured.err) == shown
     assert bool(captured.err) == shown
+
+
+@pytest.mark.parametrize("place", ["cache/cascade_lib/near", "mirror/near", "mirror"])
+def test_a_file_that_is_here_is_seen_without_being_touched(serve, cache, tmp_path, monkeypatch, place):
+    monkeypatch.setenv(MIRROR, str(tmp_path / "mirror"))
+    server, wanted = serve(GOOD), {"path": "near/data.csv"}
+    url = f"{server.url}/far/data.csv"
+    assert not have_file(url, SHA256, **wanted)
+    (tmp_path / place).mkdir(parents=True)
+    (tmp_path / place / "data.csv").write_bytes(b"spoilt")
+    assert not have_file(url, SHA256, **wanted)
+    (tmp_path / place / "data.csv").write_bytes(CONTENT)
+    before = left_over(tmp_path)
+    assert have_file(url, SHA256, **wanted)
+    assert left_over(tmp_path) == before
+    fetch_file(url, SHA256, **wanted)
+    assert not server.asked
+
+
+def test_a_mirror_with_an_address_is_not_asked_whether_it_has_a_file(serve, monkeypatch):
+    server = serve(GOOD)
+    monkeypatch.setenv(MIRROR, server.url)
+    assert not have_file(f"{server.url}/data.csv", SHA256)
+    assert not server.asked

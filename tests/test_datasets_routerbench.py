@@ -57,6 +57,15 @@ def publish(tmp_path, monkeypatch):
     return publish
 
 
+def test_whether_a_full_file_is_here_is_told_for_each_of_the_two(publish):
+    assert not datasets.routerbench_is_here(shots=0)
+    publish(table(), shots=5)
+    assert datasets.routerbench_is_here(shots=5)
+    assert not datasets.routerbench_is_here()
+    with pytest.raises(ValueError, match="shots must be 0 or 5; got 1"):
+        datasets.routerbench_is_here(shots=1)
+
+
 def test_the_pools_are_those_of_the_paper():
     assert ROUTERBENCH_POOLS[3] == ("mistralai/mixtral-8x7b-chat", "gpt-3.5-turbo-1106", "gpt-4-1106-preview")
     assert ROUTERBENCH_POOLS[5] == (

@@ -16,12 +16,13 @@ the few names a table needs and refuses every other. Nothing is downloaded on im
 """
 
 from .alpaca import ALPACA_LADDERS, fetch_alpaca_eval
-from .fetch import MIRROR, fetch_file
+from .fetch import MIRROR, fetch_file, have_file
 from .routerbench import (
     ROUTERBENCH_MODELS,
     ROUTERBENCH_POOLS,
     fetch_routerbench,
     fetch_routerbench_sample,
+    routerbench_is_here,
 )
 from .sentiment import (
     SENTIMENT_FILES,
@@ -48,7 +49,9 @@ __all__ = [
     "fetch_routerbench_sample",
     "fetch_sentiment_texts",
     "fetch_swebench",
+    "have_file",
     "load_sentiment",
+    "routerbench_is_here",
     "sentiment_features",
     "simulate_routerbench",
 ]

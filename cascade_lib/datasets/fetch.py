@@ -60,11 +60,9 @@ def fetch_file(url: str, sha256: str, *, path: str | None = None) -> Path:
     ...
     ValueError: path must be relative and stay in the cache; got '../data.csv'.
     """
-    path = path or PurePosixPath(urlsplit(url).path).name
-    if PurePosixPath(path).is_absolute() or {"..", ""} & set(path.split("/")):
-        raise ValueError(f"path must be relative and stay in the cache; got {path!r}.")
+    path = _place(url, path)
     target = Path(pooch.os_cache("cascade_lib")) / path
-    if target.is_file() and pooch.file_hash(str(target)) == sha256:
+    if _is_it(target, sha256):
         return target
     mirror, names = os.environ.get(MIRROR, "").rstrip("/"), dict.fromkeys((path, PurePosixPath(path).name))
     addresses = [url]
@@ -75,6 +73,35 @@ def fetch_file(url: str, sha256: str, *, path: str | None = None) -> Path:
             if source.is_file():
                 return _copy(source, target, sha256)
     return _download(addresses, target, sha256, path)
+
+
+def have_file(url: str, sha256: str, *, path: str | None = None) -> bool:
+    """Return whether `fetch_file` would find the right file in the cache or in a mirror that is a folder.
+
+    Nothing is copied, downloaded or asked for over a network. Parameters as for `fetch_file`.
+
+    Examples
+    --------
+    >>> have_file("https://example.org/data.csv", "0" * 64)
+    False
+    """
+    path = _place(url, path)
+    places, mirror = [Path(pooch.os_cache("cascade_lib")) / path], os.environ.get(MIRROR, "")
+    if mirror and not mirror.startswith(("http://", "https://")):
+        places += [Path(mirror) / path, Path(mirror) / PurePosixPath(path).name]
+    return any(_is_it(place, sha256) for place in places)
+
+
+def _place(url: str, path: str | None) -> str:
+    """Return where a file lies in the cache."""
+    path = path or PurePosixPath(urlsplit(url).path).name
+    if PurePosixPath(path).is_absolute() or {"..", ""} & set(path.split("/")):
+        raise ValueError(f"path must be relative and stay in the cache; got {path!r}.")
+    return path
+
+
+def _is_it(file: Path, sha256: str) -> bool:
+    return file.is_file() and pooch.file_hash(str(file)) == sha256
 
 
 def _copy(source: Path, target: Path, sha256: str) -> Path:

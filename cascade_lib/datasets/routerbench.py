@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ..outcomes import Outcomes
-from .fetch import fetch_file
+from .fetch import fetch_file, have_file
 from .frames import read_frame_pickle
 
 ROUTERBENCH_URL = (
@@ -105,15 +105,34 @@ def fetch_routerbench(*, shots: int = 0, missing: str = "zero") -> Outcomes:
     >>> fresh = full.take(~full.query.index.isin(sample.query.index))  # doctest: +SKIP
     >>> pool = fresh.select(ROUTERBENCH_POOLS[3])  # doctest: +SKIP
     """
-    if shots not in ROUTERBENCH_SHA256:
-        raise ValueError(f"shots must be 0 or 5; got {shots!r}.")
+    address = _published(shots)
     if missing not in ("zero", "drop"):
         raise ValueError(f"missing must be 'zero' or 'drop'; got {missing!r}.")
-    file = fetch_file(ROUTERBENCH_URL.format(shots=shots), ROUTERBENCH_SHA256[shots])
+    file = fetch_file(*address)
     frame = read_frame_pickle(file)
     if missing == "drop":
         frame = frame[frame[[name for name in frame if name in ROUTERBENCH_MODELS]].notna().all(axis=1)]
     return _outcomes(frame, file.name)
+
+
+def routerbench_is_here(*, shots: int = 0) -> bool:
+    """Return whether `fetch_routerbench` would find its file on this machine, so that nothing need be downloaded.
+
+    Parameters
+    ----------
+    shots : {0, 5}
+        As in `fetch_routerbench`.
+
+    Raises
+    ------
+    ValueError
+        If `shots` is neither 0 nor 5.
+
+    Notes
+    -----
+    Looks into the cache and into the folder that `CASCADE_LIB_MIRROR` names, if it names one, and checks the hash.
+    """
+    return have_file(*_published(shots))
 
 
 def fetch_routerbench_sample() -> Outcomes:
@@ -141,6 +160,13 @@ def fetch_routerbench_sample() -> Outcomes:
     """
     file = fetch_file(SAMPLE_URL, SAMPLE_SHA256, path=SAMPLE_PATH)
     return _outcomes(pd.read_csv(file, keep_default_na=False), file.name)
+
+
+def _published(shots: int) -> tuple[str, str]:
+    """Return address and hash of a file."""
+    if shots not in ROUTERBENCH_SHA256:
+        raise ValueError(f"shots must be 0 or 5; got {shots!r}.")
+    return ROUTERBENCH_URL.format(shots=shots), ROUTERBENCH_SHA256[shots]
 
 
 def _outcomes(frame: pd.DataFrame, file: str) -> Outcomes:
