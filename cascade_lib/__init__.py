@@ -14,7 +14,7 @@ from .estimators import (
     diagnose,
 )
 from .expected_max import clark_max, expected_max, expected_max_correlated, nested_expected_max, normal_draws
-from .frontier import Comparison, Frontier, omniscient, single_models
+from .frontier import Comparison, Frontier, Saving, omniscient, single_models
 from .laws import Atoms, Draws, Gaussian, JointGaussian, inverse_normal_loss
 from .outcomes import Outcomes
 from .pandora import PandoraRouter
@@ -49,6 +49,7 @@ __all__ = [
     "Play",
     "Policy",
     "Router",
+    "Saving",
     "Schema",
     "Segments",
     "Session",

@@ -6,6 +6,7 @@ hull of the single models, which needs no strategy; above it the omniscient boun
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -23,6 +24,8 @@ from .outcomes import Outcomes
 _REPLICATE_POINTS = 2_000
 # Bootstrap weights held in memory at once (160 MB).
 _WEIGHTS_AT_ONCE = 20_000_000
+# Two means of qualities count as equal if they differ by no more than this.
+_ROUNDING = 1e-12
 
 
 class Leaves(NamedTuple):
@@ -138,13 +141,7 @@ class Frontier:
         >>> omniscient(pool).cost_at(0.75), omniscient(pool).cost_at(1.1)
         (2.0, inf)
         """
-        reached = np.flatnonzero(self.quality >= quality)
-        if not reached.size:
-            return np.inf
-        j = int(reached[0])
-        if j == 0:
-            return float(self.budget[0])
-        return float(np.interp(quality, self.quality[[j - 1, j]], self.budget[[j - 1, j]]))
+        return _cost_at(self.budget, self.quality, quality)
 
     def price_for(self, budget: float) -> tuple[float, float]:
         r"""Return the price λ and the share γ of the cheap side of its tie that spend `budget` per query.
@@ -247,21 +244,25 @@ class Frontier:
         ----------
         Efron and Tibshirani (1993).
         """
+        return np.array([_auc(*replicate) for replicate in self._replicates(resamples, seed)])
+
+    def _replicates(self, resamples: float, seed: int) -> Iterator[tuple[np.ndarray, ...]]:
+        """Yield what `_reweighted` makes of one resample after the other."""
         mend = "1,000 is a good choice."
         resamples = int(_checks.number("resamples", resamples, low=1, high=1e9, mend=mend))
         query, distinct = pd.factorize(self.outcomes.query.index)
         n, rng = len(distinct), np.random.default_rng(seed)
         chunk = max(1, _WEIGHTS_AT_ONCE // len(query))
-        sizes = [min(chunk, resamples - done) for done in range(0, resamples, chunk)]
-        return np.concatenate([self._replicates(rng.multinomial(n, np.full(n, 1 / n), s)[:, query]) for s in sizes])
+        for done in range(0, resamples, chunk):
+            weights = rng.multinomial(n, np.full(n, 1 / n), min(chunk, resamples - done))[:, query]
+            yield from zip(*self._reweighted(weights), strict=True)
 
-    def _replicates(self, weights: np.ndarray) -> np.ndarray:
-        """Return the AUC for each row of weights over the rows of the outcomes."""
+    def _reweighted(self, weights: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return budget and quality of the curve, cost and quality of the models, for each row of weights."""
         weights = weights / weights.sum(axis=1, keepdims=True)
         cost, quality = (np.cumsum((grouped.T @ weights.T).T, axis=1) for grouped in self._grouped_steps)
-        budget = np.maximum.accumulate(cost, axis=1)
-        model_cost, model_quality = weights @ self.outcomes.cost, weights @ self.outcomes.quality
-        return np.array([_auc(*curve) for curve in zip(budget, quality, model_cost, model_quality, strict=True)])
+        models = weights @ self.outcomes.cost, weights @ self.outcomes.quality
+        return np.maximum.accumulate(cost, axis=1), quality, *models
 
     def compare(self, other: Frontier, *, resamples: int = 1_000, level: float = 0.95, seed: int = 0) -> Comparison:
         """Compare the AUC with that of another curve on the same outcomes by paired bootstrap.
@@ -283,6 +284,53 @@ class Frontier:
         replicates = self.bootstrap(resamples, seed=seed) - other.bootstrap(resamples, seed=seed)
         low, high = np.quantile(replicates, [(1 - level) / 2, (1 + level) / 2])
         return Comparison(self.name, other.name, self.auc() - other.auc(), low, high, level)
+
+    def saving(self, model: str, *, resamples: int = 1_000, level: float = 0.95, seed: int = 0) -> Saving:
+        r"""Return what it costs to be as good as one single model, and what share of its cost that saves.
+
+        With :math:`c` the least mean cost at which the curve reaches the mean quality of the model, and :math:`c_i` the
+        mean cost of the model, the share saved is :math:`1 - c / c_i`. It is negative if the curve is there for more
+        than the model costs, and −∞ if it never is.
+
+        Parameters
+        ----------
+        model : str
+            The model, in practice the best one. It should be chosen on other outcomes than these: the best of several
+            on the same outcomes is partly the luckiest.
+        resamples : int
+            On how many samples of the queries all four means are computed anew for the interval.
+        level : float
+            The confidence level, 0.95 for 95%.
+        seed : int
+            Seed of the samples.
+
+        Raises
+        ------
+        ValueError
+            If the pool has no such model, or it is free on these outcomes, so that there is nothing to save.
+
+        Examples
+        --------
+        >>> pool = Outcomes([[0, 1], [1, 1], [1, 0]], [[1, 5], [1, 5], [1, 5]], models=["small", "large"])
+        >>> omniscient(pool).saving("large", resamples=200)
+        omniscient is as good as large for 1 instead of 5: saved 80% [0%, 80%] (95%, bootstrap)
+        """
+        if model not in self.outcomes.models:
+            raise ValueError(f"model {model!r} is not in this pool; it has {', '.join(self.outcomes.models)}.")
+        _checks.number("level", level, low=0, high=1, mend="Use 0.95 for a 95% interval.")
+        i, means = self.outcomes.models.index(model), self.outcomes.summary.loc[model]
+        if means["cost"] == 0:
+            raise ValueError(f"{model!r} costs nothing here, so there is no share of its cost to save.")
+        cost = self.cost_at(means["quality"] - _ROUNDING)
+        found = [
+            (_cost_at(budget, quality, model_quality[i] - _ROUNDING), model_cost[i])
+            for budget, quality, model_cost, model_quality in self._replicates(resamples, seed)
+        ]
+        # A sample of free calls only, which happens if most are free, says nothing of a share: nothing is saved there.
+        shares = np.sort([1 - c / whole if whole > 0 else 0.0 for c, whole in found])
+        # Order statistics, for between −∞ and a number there is nothing to interpolate.
+        low, high = np.quantile(shares, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
+        return Saving(self.name, model, cost, float(means["cost"]), 1 - cost / means["cost"], low, high, level)
 
     def to_frame(self) -> pd.DataFrame:
         """Return the points of the curve as a table with the columns lam, cost and quality."""
@@ -345,6 +393,48 @@ class Comparison:
         return pd.DataFrame([self.__dict__])
 
 
+@dataclass(frozen=True, repr=False)
+class Saving:
+    """What a curve saves at the quality of one single model, with a bootstrap interval.
+
+    Parameters
+    ----------
+    name, model : str
+        The curve and the model.
+    cost : float
+        The least mean cost per query at which the curve is as good as the model; ∞ if it never is.
+    model_cost : float
+        The mean cost of the model.
+    share, low, high : float
+        The share of the model's cost that is saved, at most 1, on all queries, and the ends of its interval.
+    level : float
+        The confidence level of the interval.
+    """
+
+    name: str
+    model: str
+    cost: float
+    model_cost: float
+    share: float
+    low: float
+    high: float
+    level: float
+
+    def __repr__(self) -> str:
+        """Return the costs and the share saved with its interval."""
+        if not np.isfinite(self.cost):
+            return f"{self.name} is never as good as {self.model} (interval of the share saved: up to {self.high:.0%})"
+        interval = f"[{self.low:.0%}, {self.high:.0%}] ({self.level:.0%}, bootstrap)"
+        return (
+            f"{self.name} is as good as {self.model} for {self.cost:.4g} instead of {self.model_cost:.4g}: "
+            f"saved {self.share:.0%} {interval}"
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a table with one row."""
+        return pd.DataFrame([self.__dict__])
+
+
 def single_models(outcomes: Outcomes, *, name: str = "single models") -> Frontier:
     """Return the upper concave hull of the single models: what mixing them blindly achieves.
 
@@ -396,6 +486,15 @@ def _steps(leaves: Leaves) -> Steps:
 def _changes(values: np.ndarray) -> np.ndarray:
     """Return where an entry differs from the one before it, for all but the first; infinite entries are welcome."""
     return values[1:] != values[:-1]
+
+
+def _cost_at(budget: np.ndarray, quality: np.ndarray, goal: float) -> float:
+    """Return the least budget at which a curve reaches `goal`, or ∞."""
+    reached = np.flatnonzero(quality >= goal)
+    if not reached.size:
+        return np.inf
+    j = int(reached[0])
+    return float(np.interp(goal, quality[[j - 1, j]], budget[[j - 1, j]]) if j else budget[0])
 
 
 def _auc(budget: np.ndarray, quality: np.ndarray, model_cost: np.ndarray, model_quality: np.ndarray) -> float:

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cascade_lib import CascadeRouter, Outcomes, Router, TabulatedEstimator, omniscient, single_models
+from cascade_lib.frontier import _auc
 from truths import best_by_linear_program, pools, scene
 
 
@@ -152,7 +153,13 @@ def test_pooling_points_for_the_bootstrap_hardly_moves_it():
     curve = omniscient(Outcomes(rng.random((5_000, 5)), rng.random((5_000, 5))))
     assert len(curve.lam) > 5_000
     once = np.full((1, 5_000), 1 / 5_000)
-    assert curve._replicates(once)[0] == pytest.approx(curve.auc(), abs=2e-5)
+    budget, quality, *_ = (part[0] for part in curve._reweighted(once))
+    assert len(budget) <= 2_000
+    ends = [curve.outcomes.cost.mean(axis=0).min(), curve.outcomes.cost.mean(axis=0).max()]
+    inside = np.linspace(*ends, 4_001)
+    np.testing.assert_allclose(np.interp(inside, budget, quality), curve.quality_at(inside), atol=2e-3)
+    pooled = _auc(*(part[0] for part in curve._reweighted(once)))
+    assert pooled == pytest.approx(curve.auc(), abs=2e-5)
 
 
 def test_bootstrap_interval_covers_about_as_often_as_it_says():
@@ -201,3 +208,78 @@ def test_copies_of_a_query_are_drawn_together():
     np.testing.assert_allclose(often, once, atol=1e-12)
     renamed = Outcomes(copies.quality, copies.cost)
     assert omniscient(renamed).bootstrap(300, seed=1).std() < 0.5 * once.std()
+
+
+def slow_saving(curve, model, weights):
+    """Search for the least budget that reaches a model's quality, on a fine grid of mixtures, by replaying leaves."""
+    i = curve.outcomes.models.index(model)
+    weights = weights / weights.sum()
+    cost, quality, spent, gained = 0.0, 0.0, [], []
+    steps = curve.steps
+    for price in np.unique(steps.price)[::-1]:
+        here = steps.price == price
+        cost += weights[steps.query[here]] @ steps.cost[here]
+        quality += weights[steps.query[here]] @ steps.quality[here]
+        spent.append(cost)
+        gained.append(quality)
+    goal = weights @ curve.outcomes.quality[:, i]
+    share = np.linspace(0, 1, 20_001)
+    most = spent[0]
+    for a, b, q, r in zip([spent[0], *spent], spent, [gained[0], *gained], gained, strict=False):
+        mixed = q + share * (r - q)
+        if (mixed >= goal - 1e-9).any():
+            left, right = most, max(most, b)
+            found = left + share[int(np.argmax(mixed >= goal - 1e-9))] * (right - left)
+            return 1 - found / (weights @ curve.outcomes.cost[:, i])
+        most = max(most, a, b)
+    return -np.inf
+
+
+def test_saving_is_that_of_a_slow_search_on_all_queries_and_on_resamples():
+    pool, estimator = scene(60, 3, seed=4)
+    curve = CascadeRouter().frontier(estimator, pool)
+    model = pool.models[int(pool.quality.mean(axis=0).argmax())]
+    result = curve.saving(model, resamples=50, seed=2)
+    assert result.share == pytest.approx(slow_saving(curve, model, np.ones(60)), abs=1e-3)
+    draws = np.random.default_rng(2).multinomial(60, np.full(60, 1 / 60), 50)
+    shares = np.sort([slow_saving(curve, model, row) for row in draws])
+    assert result.low == pytest.approx(shares[1], abs=1e-3)
+    assert result.high == pytest.approx(shares[-2], abs=1e-3)
+    assert np.isfinite(shares).any(), "the case is there to be tested"
+
+
+def test_a_curve_that_is_never_as_good_saves_nothing():
+    pool = Outcomes([[1.0, 1.0]] * 20, [[1.0, 2.0]] * 20, models=["small", "large"])
+    never = Router().frontier(TabulatedEstimator([[1.0, 0.0]] * 20, cost_ex_ante=pool.cost), pool)
+    assert never.saving("large", resamples=20).share == pytest.approx(0.5)
+    poor = Outcomes([[0.0, 1.0]] * 20, [[1.0, 2.0]] * 20, models=["small", "large"])
+    result = Router().frontier(TabulatedEstimator([[1.0, 0.0]] * 20, cost_ex_ante=pool.cost), poor).saving("large")
+    assert (result.cost, result.share, result.low, result.high) == (np.inf, -np.inf, -np.inf, -np.inf)
+    assert "never as good as large" in repr(result)
+    assert result.to_frame().loc[0, "model"] == "large"
+
+
+def test_saving_refuses_unknown_and_free_models():
+    curve = omniscient(Outcomes([[0.0, 1.0]] * 3, [[0.0, 2.0]] * 3, models=["small", "large"]))
+    with pytest.raises(ValueError, match="it has small, large"):
+        curve.saving("huge")
+    with pytest.raises(ValueError, match="costs nothing"):
+        curve.saving("small")
+
+
+def test_the_interval_of_a_saving_covers_about_as_often_as_it_says():
+    rng = np.random.default_rng(5)
+    right = rng.random((40_000, 2)) < [0.6, 0.8]
+    hint = np.where(rng.random((40_000, 2)) < 0.8, right, ~right) * 0.5 + 0.25
+    population = Outcomes(right, np.tile([1.0, 3.0], (40_000, 1)), models=["small", "large"])
+
+    def curve(rows):
+        part = population.take(rows)
+        return Router().frontier(TabulatedEstimator(hint[rows], cost_ex_ante=part.cost), part)
+
+    truth = curve(np.arange(40_000)).saving("large", resamples=1).share
+    covered = 0
+    for trial in range(100):
+        result = curve(rng.integers(40_000, size=300)).saving("large", resamples=200, seed=trial)
+        covered += result.low <= truth <= result.high
+    assert 88 <= covered <= 100
