@@ -18,6 +18,8 @@ from .strategy import Strategy
 _STEPS = np.linspace(0, 1, 64)
 # ... and by how many bisections it is found.
 _HALVINGS = 44
+# Pairs of a query and a level that are looked at together: few queries would otherwise mean many small steps.
+_ROWS_AT_ONCE = 2048
 
 
 class PandoraRouter(Strategy):
@@ -90,6 +92,18 @@ def _price(law: Law, cost: np.ndarray, level: np.ndarray) -> np.ndarray:
         return np.divide(gain, cost, out=np.zeros_like(gain), where=gain > 0)
 
 
+def _first(law: Law, cost: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Return the model of the highest price at every level, for levels of shape (m, g); several levels at a time."""
+    m, size = levels.shape
+    step = max(1, _ROWS_AT_ONCE // max(m, 1))
+    parts = []
+    for start in range(0, size, step):
+        part = levels[:, start : start + step]
+        rows = np.repeat(np.arange(m), part.shape[1])
+        parts.append(_price(law.take(rows), cost[rows], part.ravel()).argmax(axis=1).reshape(part.shape))
+    return np.concatenate(parts, axis=1)
+
+
 def _order(law: Law, cost: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the levels between which one model has the highest reservation value, and which one.
 
@@ -98,7 +112,7 @@ def _order(law: Law, cost: np.ndarray, low: np.ndarray, high: np.ndarray) -> tup
     m = len(low)
     knots = np.concatenate([*law.reach(), law.mean, low[:, None] + (high - low)[:, None] * _STEPS], axis=1)
     grid = np.sort(np.clip(knots, low[:, None], high[:, None]), axis=1)
-    first = np.column_stack([_price(law, cost, z).argmax(axis=1) for z in grid.T])
+    first = _first(law, cost, grid)
     row, cell = np.nonzero(first[:, 1:] != first[:, :-1])
     below, above, model, last = grid[row, cell], grid[row, cell + 1], first[row, cell], first[row, cell + 1]
     found = [(np.arange(m), low, first[:, 0])]
