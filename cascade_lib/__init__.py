@@ -16,6 +16,7 @@ from .estimators import (
 from .expected_max import clark_max, expected_max, expected_max_correlated, nested_expected_max, normal_draws
 from .frontier import Comparison, Frontier, Saving, omniscient, single_models
 from .laws import Atoms, Draws, Gaussian, JointGaussian, inverse_normal_loss
+from .logs import read_log
 from .outcomes import Outcomes
 from .pandora import PandoraRouter
 from .play import Play
@@ -23,6 +24,7 @@ from .policy import BudgetWarning, Calibration, Policy
 from .session import Schema, Session
 from .strategies import Cascade, CascadeRouter, Router, ThresholdCascade
 from .strategy import PlanningStrategy, Plans, Strategy
+from .studies import Study, default_estimator, study
 
 __all__ = [
     "Atoms",
@@ -55,9 +57,11 @@ __all__ = [
     "Session",
     "SmallProblem",
     "Strategy",
+    "Study",
     "TabulatedEstimator",
     "ThresholdCascade",
     "clark_max",
+    "default_estimator",
     "diagnose",
     "expected_max",
     "expected_max_correlated",
@@ -66,6 +70,8 @@ __all__ = [
     "nested_expected_max",
     "normal_draws",
     "omniscient",
+    "read_log",
     "segments",
     "single_models",
+    "study",
 ]

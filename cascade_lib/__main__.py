@@ -1,0 +1,181 @@
+"""The command line: ``python -m cascade_lib describe | frontier | fit | report LOG``.
+
+Findings go to the output stream, everything else to the error stream. Exit codes: 0 done; 2 the command line is wrong;
+3 the log cannot be used; 4 the request cannot be met, such as a budget below that of the cheapest model; 5 a result
+could not be written; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from .frontier import omniscient, single_models
+from .logs import free_texts, read_log
+from .outcomes import Outcomes
+from .policy import Policy
+from .studies import Study, study
+
+DONE, USAGE, LOG, REQUEST, OUTPUT, INTERRUPTED = 0, 2, 3, 4, 5, 130
+STRATEGIES = {
+    "routing": "routing",
+    "threshold-cascade": "threshold cascade",
+    "cascade": "cascade",
+    "cascade-routing": "cascade routing",
+    "pandora": "Pandora's box",
+}
+
+
+class CommandError(Exception):
+    """What stops a command, with the code to exit with."""
+
+    def __init__(self, code: int, message: object) -> None:
+        super().__init__(str(message))
+        self.code = code
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        The words after the program's name. Default: those that it was started with.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.showwarning = lambda message, *_: print(f"Note: {message}", file=sys.stderr)
+            options.command(options)
+    except CommandError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return error.code
+    except KeyboardInterrupt:
+        print("Interrupted; nothing was written.", file=sys.stderr)
+        return INTERRUPTED
+    return DONE
+
+
+def describe(options: argparse.Namespace) -> None:
+    """Show what is in a log, without learning anything."""
+    pool = _pool(options)
+    print(pool)
+    texts = free_texts(pool.query)
+    kinds = [f"{name} (text)" if name in texts else str(name) for name in pool.query]
+    print(f"known before a call: {', '.join(kinds) or 'nothing'}")
+    print(f"known after a call: {', '.join(pool.answers) or 'nothing'}")
+    for curve in (single_models(pool), omniscient(pool)):
+        print(curve)
+
+
+def frontier(options: argparse.Namespace) -> None:
+    """Compare all strategies on held-out queries, and write their curves if asked to."""
+    result = _study(options)
+    print(result)
+    if options.output:
+        import pandas as pd
+
+        curves = {name: curve.to_frame() for name, curve in result.curves.items()}
+        table = pd.concat(curves, names=["strategy", "point"]).reset_index()
+        _write(options.output, table.to_csv(index=False))
+
+
+def fit(options: argparse.Namespace) -> None:
+    """Fit a policy to a budget or a quality, check it on held-out queries and save it."""
+    result = _study(options)
+    name = STRATEGIES[options.strategy] if options.strategy else None
+    try:
+        policy = result.policy(budget=options.budget, quality=options.quality, strategy=name)
+    except ValueError as error:
+        raise CommandError(REQUEST, error) from None
+    print(*result.words, policy, sep="\n")
+    print(f"on held-out queries: {policy.play(result.test, seed=options.seed)}")
+    _save(policy, options.output)
+
+
+def report(options: argparse.Namespace) -> None:
+    """Write everything that can be said of a log into one HTML file."""
+    from .report import to_html
+
+    result = _study(options)
+    _write(options.output, to_html(result, title=f"Routing and cascading: {Path(options.log).name}"))
+    print(*result.words, sep="\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m cascade_lib", description=__doc__.split("\n")[0].split(":")[0] + "."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    made = {}
+    for command in (describe, frontier, fit, report):
+        text = command.__doc__
+        made[command] = part = commands.add_parser(command.__name__, help=text, description=text)
+        part.set_defaults(command=command)
+        part.add_argument("log", metavar="LOG", help="a .csv, .tsv or .parquet file; see cascade_lib.read_log")
+        part.add_argument("--cost-unit", default="", help="the unit of the costs, e.g. USD")
+        part.add_argument("--models", nargs="+", help="take only these models (default: all)")
+        part.add_argument("--query-features", nargs="*", help="columns known before a call (default: found out)")
+        part.add_argument("--answer-features", nargs="*", help="columns known after a call (default: found out)")
+        part.add_argument("--drop-incomplete", action="store_true", help="leave out queries that lack a model")
+    for command in (frontier, fit, report):
+        part = made[command]
+        part.add_argument("--test", type=float, default=0.4, help="share of queries to judge on (default: %(default)s)")
+        part.add_argument(
+            "--depth", type=int, help="most models per query in cascade routing (default: by their number)"
+        )
+        part.add_argument("--seed", type=int, default=0, help="of the split and the bootstrap (default: %(default)s)")
+    made[frontier].add_argument("--output", type=Path, help="write the points of all curves to this CSV file")
+    goal = made[fit].add_mutually_exclusive_group(required=True)
+    goal.add_argument("--budget", type=float, help="mean cost per query that may be spent")
+    goal.add_argument("--quality", type=float, help="mean quality to reach at the least cost")
+    made[fit].add_argument("--strategy", choices=STRATEGIES, help="default: the one that the study recommends")
+    made[fit].add_argument("--output", type=Path, default=Path("policy.json"), help="(default: %(default)s)")
+    made[report].add_argument("--output", type=Path, default=Path("report.html"), help="(default: %(default)s)")
+    return parser
+
+
+def _pool(options: argparse.Namespace) -> Outcomes:
+    try:
+        pool = read_log(
+            options.log,
+            query_features=options.query_features,
+            answer_features=options.answer_features,
+            cost_unit=options.cost_unit,
+            drop_incomplete=options.drop_incomplete,
+        )
+        return pool.select(options.models) if options.models else pool
+    except (OSError, ValueError, TypeError, ImportError) as error:
+        raise CommandError(LOG, error) from None
+
+
+def _study(options: argparse.Namespace) -> Study:
+    pool = _pool(options)
+    try:
+        return study(pool, test=options.test, depth=options.depth, seed=options.seed, progress=True)
+    except (ValueError, TypeError) as error:
+        raise CommandError(REQUEST, error) from None
+
+
+def _save(policy: Policy, path: Path) -> None:
+    try:
+        policy.save(path)
+    except OSError as error:
+        raise CommandError(OUTPUT, f"{path} cannot be written: {error.strerror}.") from None
+    print(f"Written: {path}", file=sys.stderr)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CommandError(OUTPUT, f"{path} cannot be written: {error.strerror}.") from None
+    print(f"Written: {path}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""A study finds what was planted, its policies keep their budgets, and its report is whole."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cascade_lib import Outcomes, default_estimator, study
+from cascade_lib.report import to_html
+from cascade_lib.studies import _affordable
+
+
+def planted(n=400, *, before=False, after=False, seed=0):
+    """A pool whose small model is right on half of the queries, which is known before a call, after it, or never."""
+    rng = np.random.default_rng(seed)
+    right = np.column_stack([rng.random(n) < 0.5, rng.random(n) < 0.9])
+    query = pd.DataFrame({"easy": np.where(right[:, 0] & before, "yes", "no")})
+    return Outcomes(
+        right, np.tile([1.0, 9.0], (n, 1)), ["small", "large"], query,
+        answers={"score": np.where(right, 0.9, 0.1) if after else np.full((n, 2), 0.5)}, cost_unit="USD",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("known", "recommended"),
+    [({}, "single models"), ({"before": True}, "routing"), ({"after": True}, "threshold cascade")],
+)
+def test_it_recommends_the_simplest_that_the_data_support(known, recommended):
+    result = study(planted(**known), resamples=200)
+    assert result.recommended == recommended
+    assert recommended == "single models" or f"Recommended: {recommended}" in repr(result)
+
+
+def test_the_table_agrees_with_the_curves():
+    result = study(planted(before=True), resamples=100)
+    curve, table = result.curves["routing"], result.table
+    assert table.loc["routing", "AUC"] == pytest.approx(100 * curve.auc())
+    assert table.loc["single models", "lead"] == 0
+    assert table.loc["omniscient", "of omniscient"] == pytest.approx(1)
+    assert result.best == "large"
+    goal = result.test.quality[:, 1].mean()
+    assert curve.quality_at(table.loc["routing", "cost at best"]) == pytest.approx(goal)
+    assert 0 < table.loc["routing", "saved"] < 1
+    assert result.to_frame() is table
+
+
+def test_policies_keep_their_budget_on_held_out_queries():
+    result = study(planted(2000, before=True), resamples=100)
+    assert result.policy(budget=4.0).play(result.test, seed=0).cost.mean() == pytest.approx(4, abs=0.5)
+    ladder = result.budgets()
+    assert ((ladder["low"] <= ladder["cost"]) & (ladder["cost"] <= ladder["high"])).all()
+    within = ladder.index < 4.5  # beyond that more money buys nothing
+    assert np.abs(ladder["cost"] - ladder.index)[within].max() < 0.6
+    with pytest.raises(ValueError, match="there is no strategy 'luck' in this study; there are routing"):
+        result.policy(budget=4, strategy="luck")
+
+
+def test_free_text_is_learned_from():
+    rng = np.random.default_rng(1)
+    hard = rng.random(300) < 0.5
+    prompts = [f"{'prove that' if h else 'say hello to'} {rng.integers(1000)}" for h in hard]
+    right = np.column_stack([~hard, np.ones(300)])
+    pool = Outcomes(right, np.tile([1.0, 5.0], (300, 1)), query=pd.DataFrame({"prompt": prompts, "n": range(300)}))
+    train, test = pool.split(0.5, 0.5, seed=0)
+    guess = default_estimator(pool).fit(train).beliefs(test, np.zeros(2, dtype=bool)).mean[:, 0]
+    assert np.corrcoef(guess, test.quality[:, 0])[0, 1] > 0.8
+
+
+def test_texts_survive_a_saved_policy(tmp_path):
+    from cascade_lib import Policy
+
+    pool = planted(600, before=True)
+    pool = Outcomes(pool.quality, pool.cost, pool.models,
+                    pool.query.assign(prompt=[f"query number {i}" for i in range(600)]))  # fmt: skip
+    result = study(pool, resamples=50)
+    policy = result.policy(budget=5)
+    policy.save(tmp_path / "policy.json")
+    again = Policy.load(tmp_path / "policy.json")
+    np.testing.assert_array_equal(again.play(result.test, seed=0).ran, policy.play(result.test, seed=0).ran)
+
+
+def test_large_pools_get_a_limit_of_depth():
+    assert [_affordable(k) for k in (1, 7, 8, 11, 40)] == [None, None, 3, 2, 1]
+    rng = np.random.default_rng(0)
+    pool = Outcomes(rng.random((60, 8)), rng.random((60, 8)))
+    result = study(pool, depth=1, resamples=20)
+    assert "Pandora's box" not in result.curves
+    assert result.strategies["cascade routing"].depth == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"test": 1.5}, "test must lie between 0.05 and 0.95"), ({"depth": 0}, "depth must be at least 1")],
+)
+def test_bad_options_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        study(planted(40), **options)
+    with pytest.raises(ValueError, match="20 queries are too few"):
+        study(planted(20))
+
+
+def test_the_report_is_whole_and_loads_nothing():
+    pool = planted(200, before=True)
+    pool = Outcomes(pool.quality, pool.cost, ["<b>small</b>", "large"], pool.query)
+    page = to_html(study(pool, resamples=50), title="a & b")
+    assert "<h1>a &amp; b</h1>" in page
+    assert "<b>small</b>" not in page
+    assert not re.search(r"(src|href)=['\"](?!data:)", page)
+    assert page.count("<figure>") == 3
+    assert all(word in page for word in ("Recommended", "auroc", "gamma", "omniscient"))
