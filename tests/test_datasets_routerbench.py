@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pooch
 import pytest
+from threadpoolctl import threadpool_limits
 
 from cascade_lib import Outcomes, datasets, omniscient, single_models
 from cascade_lib.datasets import (
@@ -312,6 +313,16 @@ def test_a_seed_gives_the_same_draws():
     np.testing.assert_array_equal(first.answers["answer"], again.answers["answer"])
     pd.testing.assert_frame_equal(first.query, again.query)
     assert (first.cost != other.cost).any()
+
+
+@pytest.mark.parametrize("n", [2703, 2750, 2801])
+def test_the_draws_are_the_same_bytes_on_any_number_of_threads(n):
+    """Noise is seeded by the bytes of outcomes, so that a last bit would change every number of a chapter."""
+    here = simulate_routerbench(n, seed=0)
+    with threadpool_limits(1):
+        alone = simulate_routerbench(n, seed=0)
+    assert here.cost.tobytes() == alone.cost.tobytes()
+    assert here.quality.tobytes() == alone.quality.tobytes()
 
 
 @pytest.mark.parametrize("n", [1, 2])

@@ -36,7 +36,8 @@ def simulate_routerbench(n: int, *, seed: int) -> Outcomes:
     -------
     Outcomes
         Models, units and names as from `fetch_routerbench`, but `query` has no texts, only `group` and `n_chars`;
-        `answers` has `n_chars` and `answer`.
+        `answers` has `n_chars` and `answer`. Costs are rounded to a billionth of a dollar, so that every machine gets
+        the same bytes.
 
     Raises
     ------
@@ -88,9 +89,10 @@ def simulate_routerbench(n: int, *, seed: int) -> Outcomes:
         sizes[rows] = np.exp(group["log_mean"] + np.array(group["log_sd"]) * latent[:, k:])
         labels[rows] = _label(quality[rows], group, rng)
     lengths = np.maximum(np.rint(sizes), 1)
+    # The last bits of a product of matrices depend on the machine and its number of threads; rounding takes them off.
     return Outcomes(
         quality,
-        sizes[:, 1 : k + 1],
+        sizes[:, 1 : k + 1].round(9),
         models=ROUTERBENCH_MODELS,
         query=pd.DataFrame({"group": np.array(list(groups))[member], "n_chars": lengths[:, 0].astype(int)}),
         answers={"n_chars": lengths[:, k + 1 :].astype(int), "answer": labels},
