@@ -16,6 +16,7 @@ ORDER = [
     "estimators.base", "estimators.diagnostics", "estimators.tabulated", "estimators.noisy", "estimators.joint",
     "estimators.latent", "estimators.features", "estimators.changes", "estimators.learned", "estimators", "dynamic",
     "frontier", "play", "session", "policy", "strategy", "strategies", "pandora", "storage", "studies",
+    "journal", "account", "answers", "endpoint", "runner",
     "datasets.fetch", "datasets.frames", "datasets.sentiment", "datasets.routerbench", "datasets.simulate",
     "datasets.alpaca", "datasets.swebench", "datasets",
     "plots", "widgets", "report", "__main__",
@@ -33,6 +34,7 @@ AT_HOME = {
     "ipywidgets": {"widgets"},
     "pooch": {"datasets"},
     "PIL": {"widgets"},
+    "httpx": {"endpoint"},
 }
 
 
@@ -73,7 +75,7 @@ def test_heavy_libraries_stay_where_they_belong(module):
 
 
 def test_importing_the_package_is_light_and_silent():
-    heavy = ["matplotlib", "ipywidgets", "PIL"]
+    heavy = ["matplotlib", "ipywidgets", "PIL", "httpx"]
     code = f"import sys, cascade_lib; print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (result.stdout.strip(), result.stderr) == ("[]", "")
