@@ -6,6 +6,9 @@ PY     := $(VENV)/bin/python
 READY  := $(VENV)/ready
 
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
+# One thread for linear algebra: sums then have the same last bit on every machine, and parallel tests share the cores.
+export OMP_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help book test unit notebooks-test pages-test lab lint notebooks bench collect lock clean
@@ -28,14 +31,15 @@ book: $(READY)  ## execute every notebook and build the book in _build/html
 test: unit notebooks-test pages-test  ## unit tests, doctests, notebooks, the built book in a browser
 
 unit: $(READY)
-	$(PY) -m pytest -q --doctest-modules tests cascade_lib --ignore tests/test_pages.py
+	$(PY) -m pytest -q -n auto --dist loadfile --doctest-modules tests cascade_lib --ignore tests/test_pages.py
 
 notebooks-test: $(READY)
-	$(PY) -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout 300 book
+	$(PY) scripts/stage_tests.py _build/tested
+	$(PY) -m pytest -q -n auto --dist loadfile --nbval --nbval-current-env --nbval-cell-timeout 300 _build/tested
 
 pages-test: $(READY)
 	$(PY) scripts/build_book.py _build/check
-	$(PY) -m pytest -q tests/test_pages.py
+	$(PY) -m pytest -q -n auto tests/test_pages.py
 
 lab: $(READY)  ## open the notebooks in JupyterLab
 	$(VENV)/bin/jupyter lab book
