@@ -94,6 +94,41 @@ def test_scenarios_have_the_margins_and_the_correlation_of_the_classes():
     assert correlation.mean() == pytest.approx(np.corrcoef(pool.quality[:, 0], pool.quality[:, 1])[0, 1], abs=0.1)
 
 
+@pytest.mark.parametrize("ran", [ran for ran in states() if ran.any() and not ran.all()], ids=str)
+def test_relative_laws_have_the_gain_of_an_estimate_on_an_answer_that_the_same_call_moves(ran):
+    """Against Bayes' rule over all classes and vectors of qualities, and integration over the next signal."""
+    pool, noise = pool_of(40, seed=12), (0.8, 0.5)
+    estimator = LatentClassEstimator(noise, classes=3, future="relative").fit(pool_of(5_000, seed=13))
+    now = estimator.beliefs(pool, ran)
+    (before, after), _ = noisy_signals(pool, noise, (0.0, 0.0), 0)
+    vectors = np.array(list(itertools.product([0, 1], repeat=3)))
+    chance = [estimator.share_ @ np.prod(estimator.chance_[:, np.arange(3), vector], axis=1) for vector in vectors]
+    seen = norm.pdf(before[:, None], vectors, noise[0]).prod(axis=2)
+    seen *= norm.pdf(after[:, None][..., ran], vectors[:, ran], noise[1]).prod(axis=2)
+    posterior = seen * chance / (seen @ chance)[:, None]
+    np.testing.assert_allclose(posterior @ vectors, now.mean, atol=1e-10)
+    best = np.where(ran, now.mean, -np.inf).argmax(axis=1)
+    signal = np.linspace(-4, 5, 3_001)
+    for i in now.left:
+        joint = posterior[:, None] * norm.pdf(signal[:, None], vectors[:, i], noise[1])  # (m, signals, vectors)
+        lead = vectors[:, i] - vectors[:, best].T
+        gain = np.maximum(np.einsum("msv,mv->ms", joint, lead), 0).sum(axis=1) * (signal[1] - signal[0])
+        np.testing.assert_allclose(now.law.alone(now.best)[:, i] - now.best, gain, atol=0.015)
+    np.testing.assert_allclose(now.law.mean, now.mean, atol=1e-12)
+
+
+def test_relative_laws_of_independent_models_and_of_new_queries_are_the_plain_ones():
+    pool = pool_of(300, seed=14)
+    for classes, some in ((1, states()), (3, states()[:1])):
+        plain, relative = (
+            LatentClassEstimator((0.8, 0.5), classes=classes, future=future).fit(pool)
+            for future in ("independent", "relative")
+        )
+        for ran in some:
+            laws = [estimator.beliefs(pool, ran).law for estimator in (plain, relative)]
+            np.testing.assert_allclose(laws[1].value, laws[0].value, atol=1e-12)
+
+
 def test_one_class_is_independence():
     pool = pool_of(2_000, seed=7)
     estimator = LatentClassEstimator((0.8, 0.5), classes=1).fit(pool)
@@ -123,12 +158,13 @@ def test_strategies_profit_from_it():
 def test_no_noise_a_constant_model_and_levels_unseen_in_training():
     quality = np.column_stack([np.tile([0.0, 1.0], 20), np.ones(40)])
     pool = Outcomes(quality, np.ones((40, 2)))
-    for noise in [(0.0, 0.0), (0.5, 0.0), (0.0, 0.5)]:
-        estimator = LatentClassEstimator(noise, classes=2).fit(pool)
-        now = estimator.beliefs(pool, np.array([False, False]))
-        assert np.isfinite(now.law.sets(now.best)[:, 1:]).all()
-        if noise[0] == 0:
-            np.testing.assert_allclose(now.mean, quality, atol=0.01)
+    for noise, future in itertools.product([(0.0, 0.0), (0.5, 0.0), (0.0, 0.5)], ["independent", "relative"]):
+        estimator = LatentClassEstimator(noise, classes=2, future=future).fit(pool)
+        for ran in ([False, False], [True, False]):
+            now = estimator.beliefs(pool, np.array(ran))
+            assert np.isfinite(now.law.sets(now.best)[:, 1:]).all()
+            if noise[0] == 0:
+                np.testing.assert_allclose(now.mean, quality, atol=0.01)
     half = Outcomes(np.full((5, 2), 0.5), np.ones((5, 2)))
     assert np.isfinite(estimator.beliefs(half, np.array([True, False])).mean).all()
 
@@ -150,7 +186,7 @@ def test_conventions():
     ("options", "message"),
     [
         ({"classes": 0}, "classes must be a whole number of at least 1"),
-        ({"future": "bright"}, "future must be one of 'independent', 'gaussian', 'joint'"),
+        ({"future": "bright"}, "future must be one of 'independent', 'gaussian', 'joint', 'relative'"),
         ({"quality_noise": (0.1, -1)}, "quality_noise must be two finite numbers"),
     ],
 )

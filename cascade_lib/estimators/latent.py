@@ -13,7 +13,7 @@ from ..laws import Atoms, Draws
 from ..outcomes import Outcomes
 from .noisy import NoisyEstimator, noisy_signals
 
-FUTURES = ("independent", "gaussian", "joint")
+FUTURES = ("independent", "gaussian", "joint", "relative")
 
 _MOST_LEVELS = 20
 # Steps of expectation-maximisation, starts of it, and what must be gained per query to go on.
@@ -46,9 +46,10 @@ class LatentClassEstimator(BaseEstimator):
         one model at a time, as by ``NoisyEstimator(coherent=True)``.
     classes : int
         The number of hidden classes, at least 1. With 1 the models are independent.
-    future : {"independent", "gaussian", "joint"}
+    future : {"independent", "gaussian", "joint", "relative"}
         What strategies are told of the estimates to come: for each model the law that it will have once it has run;
-        only its standard deviation, as if it were Gaussian; or scenarios for all models together.
+        only its standard deviation, as if it were Gaussian; scenarios for all models together; or the law of each
+        estimate less the move that the same call gives to the best answer in hand (see Notes).
     seed : int
         Seed of the noise; `NoisyEstimator` with the same seed sees the same signals.
 
@@ -66,9 +67,14 @@ class LatentClassEstimator(BaseEstimator):
     If the model of the data is right the estimates are coherent, whatever runs in whichever order. The law of the
     future is that of each estimate right after its own call, as for `JointGaussianEstimator`.
 
+    Where queries are hard for all, a good answer of model i also raises the estimate b of the best answer in hand, and
+    gains less on it than the law of :math:`Q_i` alone says. Let :math:`b'` be the revised estimate. On average it is b,
+    so that :math:`E[\max(b', Q_i)] = b + E[(Q_i - b')^+]`: the law of :math:`b + Q_i - b'`, of the same mean, has the
+    right gain. This is what "relative" announces; as long as nothing has run it is the same as "independent".
+
     References
     ----------
-    Chapter "The price of each simplification".
+    Chapter "Beliefs that know that queries are hard for all".
 
     Examples
     --------
@@ -141,9 +147,11 @@ class LatentClassEstimator(BaseEstimator):
         check_is_fitted(self)
         cost = self._costs.beliefs(outcomes, ran, rows).cost
         kind, level = self._posterior(outcomes, ran, slice(None) if rows is None else rows)
-        chance = np.einsum("mh,mhkv->mkv", kind, level)
+        chance = (kind[:, None] @ level.reshape(*kind.shape, -1)).reshape(len(kind), *level.shape[2:])
         mean = chance @ self.levels_
         law = self._atoms(chance, mean, ran)
+        if self.future == "relative" and ran.any():
+            law = self._relative(kind, level, law, mean, ran)
         spread = law.spread
         if self.future == "gaussian":
             law = None
@@ -170,6 +178,13 @@ class LatentClassEstimator(BaseEstimator):
         # Without noise the levels are still told apart, by a noise far below their distance.
         return max(self.quality_noise[moment], 1e-6 * max(np.ptp(self.levels_), 1.0))
 
+    def _nodes_likelihood(self) -> np.ndarray:
+        """Return how likely every level makes the signals that stand for all, a few around each level, shape (v, s)."""
+        steps = np.polynomial.hermite_e.hermegauss(_SIGNALS)[0]
+        signal = self.levels_[:, None] + self._noise(1) * steps
+        found = self._log_likelihood(signal.reshape(1, -1), 1)[0].T
+        return np.exp(found - found.max(axis=0))
+
     def _later(self, chance: np.ndarray, signal: np.ndarray) -> np.ndarray:
         """Return the estimate after a call with this signal, for chances (m, k, v) and signals (m, k, s)."""
         likelihood = self._log_likelihood(signal.reshape(len(signal), -1), 1).reshape(*signal.shape, -1)
@@ -180,12 +195,28 @@ class LatentClassEstimator(BaseEstimator):
 
     def _atoms(self, chance: np.ndarray, mean: np.ndarray, ran: np.ndarray) -> Atoms:
         """Return the law of each estimate right after its own call."""
-        steps, share = np.polynomial.hermite_e.hermegauss(_SIGNALS)
-        signal = (self.levels_[:, None] + self._noise(1) * steps).ravel()
-        value = self._later(chance, np.broadcast_to(signal, (*mean.shape, len(signal))))
+        share = np.polynomial.hermite_e.hermegauss(_SIGNALS)[1]
+        likelihood = self._nodes_likelihood()
+        total = chance @ likelihood
+        # Where the total underflows the signal has no chance, and what it would say is of no account.
+        value = np.divide((chance * self.levels_) @ likelihood, total, out=np.zeros_like(total), where=total > 0)
         weight = (chance[..., None] * share).reshape(value.shape)
         weight /= weight.sum(axis=2, keepdims=True)
         return Atoms(_centred(np.where(ran[:, None], mean[..., None], value), weight, mean), weight)
+
+    def _relative(self, kind: np.ndarray, level: np.ndarray, law: Atoms, mean: np.ndarray, ran: np.ndarray) -> Atoms:
+        """Return a law of estimates after their own calls with the moves of the best answer in hand taken off."""
+        m = len(mean)
+        best = np.where(ran, mean, -np.inf).argmax(axis=1)
+        given_class = level[np.arange(m), :, best] @ self.levels_  # the best answer's quality, shape (m, h)
+        likelihood = self._nodes_likelihood()
+        value = law.value.copy()
+        for i in np.flatnonzero(~ran):
+            later = kind[..., None] * (level[:, :, i] @ likelihood)  # classes after each signal of i, (m, h, s)
+            now, total = mean[np.arange(m), best][:, None], later.sum(axis=1)
+            moved = (given_class[:, None] @ later)[:, 0] - now * total
+            value[:, i] -= np.divide(moved, total, out=np.zeros_like(total), where=total > 0)
+        return Atoms(_centred(value, law.weight, mean), law.weight)
 
     def _draws(
         self, kind: np.ndarray, level: np.ndarray, chance: np.ndarray, mean: np.ndarray, ran: np.ndarray
@@ -209,7 +240,8 @@ def _centred(value: np.ndarray, weight: np.ndarray, mean: np.ndarray) -> np.ndar
 
 def _fit_classes(seen: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
     """Return shares (h,) and chances (h, k, v) that make what was seen, bool (n, k, v), most likely."""
-    seen = seen.astype(float)
+    n, k, v = seen.shape
+    seen = seen.reshape(n, k * v).astype(float)
     everywhere = _IMAGINED * (seen.mean(axis=0) + 1e-9)
     fits = []
     for start in range(_STARTS if classes > 1 else 1):
@@ -218,9 +250,9 @@ def _fit_classes(seen: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray
         for _ in range(_STEPS):
             size = member.sum(axis=0)
             share = (size + 1) / (size + 1).sum()
-            chance = np.einsum("nh,nkv->hkv", member, seen) + everywhere
+            chance = (member.T @ seen + everywhere).reshape(classes, k, v)
             chance /= chance.sum(axis=2, keepdims=True)
-            log_joint = np.log(share) + np.einsum("nkv,hkv->nh", seen, np.log(chance))
+            log_joint = np.log(share) + seen @ np.log(chance).reshape(classes, k * v).T
             likelihood = np.logaddexp.reduce(log_joint, axis=1).mean()
             member = softmax(log_joint, axis=1)
             if likelihood - before < _GAIN:
