@@ -1,13 +1,22 @@
-"""A language model's server that fails on purpose: it counts what it would bill, and no answer costs it any thought.
+"""A language model's server that fails on purpose, with a policy and queries to go with it.
 
-It speaks enough of HTTP/1.1 and of OpenAI's protocol for the runner. What it does with the attempt number j on a query
-is up to `plan`, a function of (model, query, j); every way of failing has a name in `FAULTS`.
+It counts what it would bill, and no answer costs it any thought. It speaks enough of HTTP/1.1 and of OpenAI's protocol
+for the runner. What it does with the attempt number j on a query is up to `plan`, a function of (model, query, j);
+every way of failing has a name in `FAULTS`.
 """
 
 import asyncio
 import json
 import threading
 from collections import Counter
+
+import numpy as np
+import pandas as pd
+
+from cascade_lib import Beliefs, Calibration, Cascade, Policy, Schema
+from cascade_lib.runner import Endpoint
+
+MODELS = ("small", "medium", "large")
 
 FAULTS = {
     "429": "too many requests, ask again at once",
@@ -116,3 +125,35 @@ class DummyServer:
             raise ConnectionError
         writer.write(data)
         await writer.drain()
+
+
+class Fixed:
+    """Thinks the same of every query: larger models are better, and an answer is as good as its score."""
+
+    def beliefs(self, outcomes, ran, rows):
+        mean = np.tile([0.5, 0.7, 0.9], (len(rows), 1))
+        if "score" in outcomes.answers:
+            score = outcomes.answers["score"][rows]
+            mean = np.where(np.isnan(score), mean, score)
+        return Beliefs(
+            ran, mean, np.where(ran, 0.0, 0.2) * np.ones_like(mean), np.tile([1.0, 2.0, 4.0], (len(rows), 1))
+        )
+
+
+def policy_of(strategy=None, answers=None, lam=0.001, estimator=None):
+    schema = Schema(MODELS, (), answers or {}, "tokens")
+    return Policy(
+        strategy or Cascade(), estimator or Fixed(), lam, 1.0, 30.0, schema, Calibration(100, 30, 0.8, 9, 0.4)
+    )
+
+
+def queries_of(n):
+    return pd.DataFrame({"text": [f"q{i}" for i in range(n)]}, index=[f"q{i}" for i in range(n)])
+
+
+def ask(query):
+    return {"messages": [{"role": "user", "content": query["text"]}], "max_tokens": 15}
+
+
+def endpoints(url, names=MODELS, **options):
+    return {name: Endpoint(url, ask, price=(1, 1), model=name, **options) for name in names}

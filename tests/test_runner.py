@@ -12,50 +12,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from dummy_server import FAULTS, DummyServer, tokens
+from dummy_server import FAULTS, MODELS, DummyServer, Fixed, ask, endpoints, policy_of, queries_of, tokens
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cascade_lib import Beliefs, Calibration, Cascade, Policy, Router, Schema, runner
+from cascade_lib import Beliefs, Policy, Router, Schema, runner
 from cascade_lib.endpoint import retry_after
 from cascade_lib.journal import Journal
 from cascade_lib.runner import CostBoundWarning, Endpoint, Local
 
 httpx = pytest.importorskip("httpx")
-MODELS = ("small", "medium", "large")
 HURRY = {"timeout": 30, "pause": 0.001, "longest_pause": 0.01, "progress": False}
-
-
-class Fixed:
-    """Thinks the same of every query: larger models are better, and an answer is as good as its score."""
-
-    def beliefs(self, outcomes, ran, rows):
-        mean = np.tile([0.5, 0.7, 0.9], (len(rows), 1))
-        if "score" in outcomes.answers:
-            score = outcomes.answers["score"][rows]
-            mean = np.where(np.isnan(score), mean, score)
-        return Beliefs(
-            ran, mean, np.where(ran, 0.0, 0.2) * np.ones_like(mean), np.tile([1.0, 2.0, 4.0], (len(rows), 1))
-        )
-
-
-def policy_of(strategy=None, answers=None, lam=0.001, estimator=None):
-    schema = Schema(MODELS, (), answers or {}, "tokens")
-    return Policy(
-        strategy or Cascade(), estimator or Fixed(), lam, 1.0, 30.0, schema, Calibration(100, 30, 0.8, 9, 0.4)
-    )
-
-
-def queries_of(n):
-    return pd.DataFrame({"text": [f"q{i}" for i in range(n)]}, index=[f"q{i}" for i in range(n)])
-
-
-def ask(query):
-    return {"messages": [{"role": "user", "content": query["text"]}], "max_tokens": 15}
-
-
-def endpoints(url, names=MODELS, **options):
-    return {name: Endpoint(url, ask, price=(1, 1), model=name, **options) for name in names}
 
 
 def run(policy, n, models, journal=None, **options):
