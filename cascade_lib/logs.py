@@ -110,7 +110,7 @@ def read_log(
     try:
         return Outcomes.from_frame(long, query_features=before, answer_features=after, cost_unit=cost_unit)
     except ValueError as error:
-        more = " (or leave such queries out with drop_incomplete)" if " 0 rows for model " in str(error) else ""
+        more = " With drop_incomplete such queries are left out." if " 0 rows for model " in str(error) else ""
         raise ValueError(f"{path}: {error}{more}") from None
 
 
