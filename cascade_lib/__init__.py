@@ -21,6 +21,7 @@ from .outcomes import Outcomes
 from .pandora import PandoraRouter
 from .play import Play
 from .policy import BudgetWarning, Calibration, Policy
+from .pooling import pool_frontiers
 from .session import Schema, Session
 from .strategies import Cascade, CascadeRouter, Router, ThresholdCascade
 from .strategy import PlanningStrategy, Plans, Strategy
@@ -70,6 +71,7 @@ __all__ = [
     "nested_expected_max",
     "normal_draws",
     "omniscient",
+    "pool_frontiers",
     "read_log",
     "segments",
     "single_models",

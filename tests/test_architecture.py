@@ -15,7 +15,7 @@ ORDER = [
     "_checks", "outcomes", "logs", "expected_max", "laws", "envelope", "beliefs",
     "estimators.base", "estimators.diagnostics", "estimators.tabulated", "estimators.noisy", "estimators.joint",
     "estimators.latent", "estimators.features", "estimators.changes", "estimators.learned", "estimators", "dynamic",
-    "frontier", "play", "session", "policy", "strategy", "strategies", "pandora", "storage", "studies",
+    "frontier", "pooling", "play", "session", "policy", "strategy", "strategies", "pandora", "storage", "studies",
     "journal", "account", "answers", "endpoint", "runner",
     "datasets.fetch", "datasets.frames", "datasets.sentiment", "datasets.routerbench", "datasets.simulate",
     "datasets.alpaca", "datasets.swebench", "datasets",
