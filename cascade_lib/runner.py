@@ -133,7 +133,7 @@ async def run(
     >>> run_sync(policy, pd.DataFrame(index=["a", "b"]), models, journal=None, spend_cap=8)
     2 queries: 2 answered, 0 without an answer; 2.5 each
     2 calls made (0 repeated attempts), 0 taken from the journal
-    5 spent of at most 8, 0 of it perhaps, on calls whose answer was lost
+    5 spent of at most 8, 0 of it perhaps paid for nothing
       1 × large: spend cap
     """
     names = _names(policy, queries, models)

@@ -40,7 +40,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from cascade_lib import CascadeRouter, LearnedEstimator, Outcomes, Policy
-from cascade_lib.datasets import fetch_sentiment_texts, load_sentiment, sentiment_features
+from cascade_lib.datasets import LiveRun, fetch_sentiment_texts, load_sentiment, sentiment_features
 from cascade_lib.runner import Endpoint, Local, run_sync
 
 SEED = 20261124
@@ -91,13 +91,6 @@ def scales_of(journal: Journal, calibration: pd.DataFrame, members: list[str]) -
     return {"own": [[s.slope, s.intercept] for s in own], "together": [together.slope, together.intercept]}
 
 
-def margin(scores: list[float], scales: Mapping[str, list]) -> float:
-    """Return a model's log-odds of a positive text from the raw scores of its calls."""
-    own = [slope * score + intercept for (slope, intercept), score in zip(scales["own"], scores, strict=True)]
-    slope, intercept = scales["together"]
-    return round(slope * float(np.mean(own)) + intercept, 4)
-
-
 def models_of(url: str, prompts: dict[str, list[Prompt]], scales: dict[str, dict]) -> dict[str, Endpoint | Local]:
     """Say how each model is asked and read."""
     from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
@@ -105,7 +98,7 @@ def models_of(url: str, prompts: dict[str, list[Prompt]], scales: dict[str, dict
     rules = SentimentIntensityAnalyzer()
 
     def features(scores: list[float], model: str) -> dict[str, float]:
-        log_odds = margin(scores, scales[model])
+        log_odds = LiveRun(None, [], scales).margin(model, scores)
         return {"margin": log_odds, "answer": 1 if log_odds > 0 else -1}
 
     def endpoint(model: str) -> Endpoint:

@@ -23,6 +23,7 @@ from cascade_lib import (
     ThresholdCascade,
     datasets,
 )
+from cascade_lib.estimators import learned
 
 STRATEGIES = [Router(), ThresholdCascade(), Cascade(), CascadeRouter(), CascadeRouter(expect=False), PandoraRouter()]
 
@@ -159,6 +160,24 @@ def test_sessions_are_independent_and_may_share_threads(live):
     with ThreadPoolExecutor(8) as threads:
         together = list(threads.map(lambda i: play_live(policy, test, i).to_dict(), range(30)))
     assert alone == together
+
+
+def test_sessions_may_take_turns_and_are_not_all_remembered(live, monkeypatch):
+    policy, test = live
+    monkeypatch.setattr(learned, "_LIVE", 3)
+    policy.estimator._live.clear()
+    alone = [play_live(policy, test, i).to_dict() for i in range(8)]
+    sessions = [policy.start(dict(test.query.iloc[i]), name=f"new {i}", seed=0) for i in range(8)]
+    at_work = dict(enumerate(sessions))
+    while at_work:
+        for i, session in list(at_work.items()):
+            if (model := session.next()) is None:
+                del at_work[i]
+                continue
+            j = test.models.index(model)
+            session.observe(model, cost=test.cost[i, j], answer={n: t[i, j] for n, t in test.answers.items()})
+    assert [session.to_dict() for session in sessions] == alone
+    assert len(policy.estimator._live) == 3
 
 
 def test_one_session_may_be_reported_on_by_several_threads(live):

@@ -1,7 +1,8 @@
 """Data: the outcome tables that come with the package, and the originals behind them.
 
-What the package ships is figures, not texts; it loads at once and offline: `load_sentiment`, measured on a laptop, and
-`simulate_routerbench`, drawn from a small model of a public benchmark. The originals belong to others and are fetched
+What the package ships is figures, not texts; it loads at once and offline: `load_sentiment`, measured on a laptop,
+`load_live_run`, what a policy did live on the same laptop, and `simulate_routerbench`, drawn from a small model of a
+public benchmark. The originals belong to others and are fetched
 only when asked for (`fetch_sentiment_texts`, `fetch_routerbench_sample`, `fetch_routerbench`, `fetch_alpaca_eval`,
 `fetch_swebench`): once, checked against a pinned SHA-256, and kept in the cache folder of your system
 (`pooch.os_cache("cascade_lib")`).
@@ -17,6 +18,7 @@ the few names a table needs and refuses every other. Nothing is downloaded on im
 
 from .alpaca import ALPACA_LADDERS, fetch_alpaca_eval
 from .fetch import MIRROR, fetch_file, have_file
+from .live import LiveRun, load_live_run
 from .routerbench import (
     ROUTERBENCH_MODELS,
     ROUTERBENCH_POOLS,
@@ -43,6 +45,7 @@ __all__ = [
     "SENTIMENT_FILES",
     "SENTIMENT_SHA256",
     "SENTIMENT_TABLE",
+    "LiveRun",
     "fetch_alpaca_eval",
     "fetch_file",
     "fetch_routerbench",
@@ -50,6 +53,7 @@ __all__ = [
     "fetch_sentiment_texts",
     "fetch_swebench",
     "have_file",
+    "load_live_run",
     "load_sentiment",
     "routerbench_is_here",
     "sentiment_features",

@@ -29,6 +29,8 @@ FUTURES = ("independent", "joint", "empirical")
 _ONE_AT_A_TIME = threading.RLock()
 # Stands where the number of a fold would, for queries that were not trained on.
 _NEW = -1
+# Live queries whose features are kept, for each of them is asked about again after every call.
+_LIVE = 256
 
 
 class LearnedEstimator(BaseEstimator):
@@ -159,7 +161,7 @@ class LearnedEstimator(BaseEstimator):
         self.models_ = train.models
         self._reader = Reader(train, None if self.features is None else _seeded(self.features, self.seed))
         self._keys, self._folds = self._split(keys(train.query))
-        self._train, self._own, self._last = train, None, None
+        self._train, self._own, self._last, self._live = train, None, None, {}
         self._own = self._queries(train)
         self._quality_fits, self._cost_fits, self._changes = {}, {}, {}
         return self
@@ -240,10 +242,19 @@ class LearnedEstimator(BaseEstimator):
         for seen in (self._own, self._last):
             if seen is not None and seen.outcomes is outcomes:
                 return seen
+        live = self._live.get(id(outcomes.query))
+        if live is not None and live.outcomes.query is outcomes.query:
+            return live
         encoded = self._reader.queries(outcomes.query)
         # The indexer is −1 for keys that are new, and the last entry is the fold of these.
         fold = self._folds[self._keys.get_indexer(keys(outcomes.query[self._reader.columns]))]
-        self._last = seen = _Queries(outcomes, encoded, fold)
+        seen = _Queries(outcomes, encoded, fold)
+        if len(outcomes) > 1:
+            self._last = seen
+        else:
+            self._live[id(outcomes.query)] = seen
+            if len(self._live) > _LIVE:
+                del self._live[next(iter(self._live))]
         return seen
 
     def _known(self, outcomes: Outcomes, members: Sequence[int], rows: np.ndarray) -> tuple[Table, np.ndarray]:
