@@ -241,19 +241,22 @@ def _centred(value: np.ndarray, weight: np.ndarray, mean: np.ndarray) -> np.ndar
 def _fit_classes(seen: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
     """Return shares (h,) and chances (h, k, v) that make what was seen, bool (n, k, v), most likely."""
     n, k, v = seen.shape
-    seen = seen.reshape(n, k * v).astype(float)
-    everywhere = _IMAGINED * (seen.mean(axis=0) + 1e-9)
+    # Queries that look alike belong to the classes alike, so each pattern is gone through once.
+    seen, times = np.unique(seen.reshape(n, k * v), axis=0, return_counts=True)
+    seen = seen.astype(float)
+    everywhere = _IMAGINED * (times @ seen / n + 1e-9)
     fits = []
     for start in range(_STARTS if classes > 1 else 1):
         member = np.random.default_rng(start).dirichlet(np.full(classes, 0.3), len(seen))
         before = -np.inf
         for _ in range(_STEPS):
+            member *= times[:, None]
             size = member.sum(axis=0)
             share = (size + 1) / (size + 1).sum()
             chance = (member.T @ seen + everywhere).reshape(classes, k, v)
             chance /= chance.sum(axis=2, keepdims=True)
             log_joint = np.log(share) + seen @ np.log(chance).reshape(classes, k * v).T
-            likelihood = np.logaddexp.reduce(log_joint, axis=1).mean()
+            likelihood = np.logaddexp.reduce(log_joint, axis=1) @ times / n
             member = softmax(log_joint, axis=1)
             if likelihood - before < _GAIN:
                 break
