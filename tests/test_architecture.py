@@ -17,7 +17,8 @@ ORDER = [
     "estimators.latent", "estimators.features", "estimators.changes", "estimators.learned", "estimators", "dynamic",
     "frontier", "pooling", "play", "session", "policy", "strategy", "strategies", "pandora", "storage", "studies",
     "journal", "account", "answers", "endpoint", "runner",
-    "datasets.fetch", "datasets.frames", "datasets.live", "datasets.sentiment", "datasets.routerbench", "datasets.simulate",
+    "datasets.fetch", "datasets.frames", "datasets.live", "datasets.sentiment", "datasets.routerbench",
+    "datasets.simulate",
     "datasets.alpaca", "datasets.swebench", "datasets",
     "plots", "widgets", "report", "__main__",
 ]  # fmt: skip
