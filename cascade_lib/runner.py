@@ -166,8 +166,21 @@ def run_sync(policy: Policy, queries: pd.DataFrame, models: Mapping[str, Model],
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(run(policy, queries, models, **options))
+    started: list[tuple[asyncio.AbstractEventLoop, asyncio.Task]] = []
+
+    async def elsewhere() -> Run:
+        started.append((asyncio.get_running_loop(), asyncio.current_task()))
+        return await run(policy, queries, models, **options)
+
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(lambda: asyncio.run(run(policy, queries, models, **options))).result()
+        result = thread.submit(lambda: asyncio.run(elsewhere()))
+        try:
+            return result.result()
+        except BaseException:  # an interrupted cell interrupts the run, which writes down what is on its way
+            if started and not result.done():
+                loop, task = started[0]
+                loop.call_soon_threadsafe(task.cancel)
+            raise
 
 
 class _Scribe:

@@ -44,6 +44,7 @@ from sklearn.pipeline import make_pipeline
 from tqdm import tqdm
 
 from cascade_lib.datasets import SENTIMENT_FILES, fetch_sentiment_texts, sentiment_features
+from cascade_lib.journal import Lines
 
 SEED = 20261123
 MIN_RATING = 1.0  # texts closer to zero than this have no clear label
@@ -87,19 +88,14 @@ Ask = Callable[[str], dict]  # a text to {"score": …, "tokens": …} and, wher
 
 
 class Journal:
-    """The append-only record of every call that was answered, one JSON object a line, flushed one by one.
+    """The append-only record of every call that was answered, one JSON object a line, on disk one by one.
 
     A line torn by a crash is dropped on opening, so the journal always continues on a line of its own.
     """
 
     def __init__(self, path: Path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        content = path.read_bytes() if path.exists() else b""
-        whole = content[: content.rfind(b"\n") + 1]
-        if whole != content:
-            os.truncate(path, len(whole))
-        self.calls = {(call["prompt"], call["id"]): call for call in map(json.loads, whole.splitlines())}
-        self._file = path.open("a", encoding="utf-8")
+        self._lines = Lines(path)
+        self.calls = {(call["prompt"], call["id"]): call for call in self._lines.found}
         self._lock = threading.Lock()
 
     def __contains__(self, key: tuple[str, str]) -> bool:
@@ -109,8 +105,7 @@ class Journal:
     def record(self, call: dict) -> None:
         """Write one answered call down before anything else happens to it."""
         with self._lock:
-            self._file.write(json.dumps(call) + "\n")
-            self._file.flush()
+            self._lines.append([call])
             self.calls[call["prompt"], call["id"]] = call
 
     def column(self, key: str, ids: Sequence[str], field: str) -> np.ndarray:
@@ -119,7 +114,7 @@ class Journal:
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        self._lines.close()
 
 
 def usable(texts: pd.DataFrame) -> pd.DataFrame:

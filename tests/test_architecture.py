@@ -18,7 +18,8 @@ ORDER = [
     "frontier", "pooling", "play", "session", "policy", "strategy", "strategies", "pandora", "storage", "studies",
     "journal", "account", "answers", "endpoint", "runner",
     "datasets.fetch", "datasets.frames", "datasets.live", "datasets.sentiment", "datasets.routerbench",
-    "datasets.simulate", "datasets.alpaca", "datasets.swebench", "datasets",
+    "datasets.simulate",
+    "datasets.alpaca", "datasets.swebench", "datasets",
     "plots", "widgets", "report", "__main__",
 ]  # fmt: skip
 # Results draw and store themselves, and only then need the figures and the file format.

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -439,6 +440,26 @@ def test_a_run_that_is_cancelled_brings_home_the_calls_on_their_way(tmp_path):
     assert result.replayed == paid
     assert (result.lost, result.spent) == (0, server.charged)
     assert all(answer.choice == "large" for answer in result)
+
+
+def test_an_interrupted_cell_of_a_notebook_interrupts_the_run(tmp_path):
+    async def cell(url):
+        run(policy_of(), 500, endpoints(url), tmp_path / "j.jsonl", concurrency=2)
+
+    loop = asyncio.new_event_loop()
+    with DummyServer(delay=0.05) as server:
+        main = threading.main_thread().ident
+        timer = threading.Timer(0.5, lambda: signal.pthread_kill(main, signal.SIGINT))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_until_complete(cell(server.url))
+        timer.join()
+        paid = sum(server.billed.values())
+    loop.close()
+    assert 0 < paid < 500
+    book = Journal(tmp_path / "j.jsonl")
+    book.close()
+    assert sum(call.reply is not None for call in book.calls.values()) == paid == len(book.calls)
 
 
 def test_a_full_disk_stops_the_run_and_nothing_is_paid_twice(tmp_path, monkeypatch):
