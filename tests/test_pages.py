@@ -166,5 +166,6 @@ def test_every_slider_moves_its_figure(opened):
         WebDriverWait(opened, 10).until(lambda _, e=explorer: visible(e))
         for handle in explorer.find_elements("css selector", "[role=slider], .noUi-handle, input[type=range]"):
             before = visible(explorer)
-            handle.send_keys(Keys.ARROW_RIGHT)
+            now, most = (float(handle.get_attribute(f"aria-value{what}")) for what in ("now", "max"))
+            handle.send_keys(Keys.ARROW_LEFT if now >= most else Keys.ARROW_RIGHT)
             WebDriverWait(opened, 10).until(lambda _, e=explorer, b=before: visible(e) not in (b, None))
