@@ -81,6 +81,19 @@ def test_it_beats_estimates_that_look_at_one_model_at_a_time():
         assert errors[0] < errors[1]
 
 
+def test_sets_of_correlated_models_are_valued_too_high():
+    rng = np.random.default_rng(0)
+    for shared, surplus in ((0.0, 0.0), (0.9, 0.1)):
+        common, own = rng.normal(size=(40_000, 1)), rng.normal(size=(40_000, 3))
+        quality = np.sqrt(shared) * common + np.sqrt(1 - shared) * own
+        pool = Outcomes(quality, np.ones_like(quality))
+        estimator = JointGaussianEstimator((2.0, 1.0)).fit(pool)
+        now = estimator.beliefs(pool, np.zeros(3, dtype=bool)).take(slice(0, 2000))
+        promised = now.future(np.arange(3)).sets(now.best)[:, -1].mean()
+        kept = estimator.beliefs(pool, np.ones(3, dtype=bool)).mean.max(axis=1).mean()
+        assert promised - kept == pytest.approx(0, abs=0.03) if surplus == 0 else promised - kept > surplus
+
+
 def test_without_noise_the_estimates_are_the_truth_and_nothing_moves():
     pool = gaussian_pool(30, seed=1)
     now = JointGaussianEstimator((0.0, 0.0)).fit(pool).beliefs(pool, states()[0])

@@ -55,7 +55,8 @@ class JointGaussianEstimator(BaseEstimator):
     of an estimate after a call is the estimate before it. For any other qualities, such as 0 and 1, they are the best
     *linear* estimates from the same signals; they are still uncorrelated with every revision, but no longer the
     conditional mean. The law of the future looks at each model's estimate right after its own call; that the calls of
-    others will move it too is left out, so that sets of three models and more are valued too low rather than too high.
+    others will move it too is left out. Once all have been heard, the estimates of positively correlated models lie
+    closer together than that, so that sets of two models and more are valued too high.
 
     References
     ----------
