@@ -86,7 +86,7 @@ def _sections(study: Study) -> Iterator[str]:
         f"single models, with a 95% paired bootstrap interval. Cost at best: {unit} per query at which the curve "
         f"reaches the quality of the best single model.</p>"
     )
-    chosen = study.recommended if study.recommended in study.strategies else "routing"
+    chosen = study.deployed
     yield f"<h2>Budgets: {escape(chosen)}</h2>"
     yield "<p>Policies fitted to a budget on calibration queries: what they spent and achieved on held-out ones.</p>"
     yield _table(study.budgets(chosen).reset_index(), 4, index=False)

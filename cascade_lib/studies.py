@@ -111,6 +111,11 @@ class Study:
                 return name
         raise AssertionError("the best is as good as itself")
 
+    @property
+    def deployed(self) -> str:
+        """The strategy to make policies of: the recommended one, or routing if that is to mix single models."""
+        return self.recommended if self.recommended in self.strategies else "routing"
+
     @cached_property
     def diagnosis(self) -> Diagnosis:
         """How good the estimates are on the test queries, before and after each model's call."""
@@ -158,14 +163,14 @@ class Study:
         budget, quality : float
             One of them; see `Strategy.fit`.
         strategy : str, optional
-            A name in `strategies`. Default: the recommended one, or routing if that is to mix single models.
+            A name in `strategies`. Default: `deployed`.
 
         Raises
         ------
         ValueError
             If there is no such strategy, or the request cannot be met; see `Strategy.fit`.
         """
-        name = strategy or (self.recommended if self.recommended in self.strategies else "routing")
+        name = strategy or self.deployed
         if name not in self.strategies:
             raise ValueError(f"there is no strategy {name!r} in this study; there are {', '.join(self.strategies)}.")
         return self.strategies[name].fit(self.estimator, self.calibration, budget=budget, quality=quality)
@@ -176,7 +181,7 @@ class Study:
         One row per budget, evenly spaced on a log scale between the least that the strategy can spend and the mean cost
         of the dearest model: λ, γ, realised cost with its 95% interval, and realised quality.
         """
-        name = strategy or (self.recommended if self.recommended in self.strategies else "routing")
+        name = strategy or self.deployed
         curve = self.strategies[name].frontier(self.estimator, self.calibration)
         low, high = (
             max(curve.cost[0], 1e-3 * curve.cost[-1]),

@@ -107,7 +107,7 @@ def test_a_changed_table_is_refused(tmp_path, monkeypatch):
     changed = tmp_path / "sentiment.csv.gz"
     changed.write_bytes(gzip.compress(lines.replace(b",1,", b",-1,", 1), mtime=0))
     monkeypatch.setattr(sentiment, "SENTIMENT_TABLE", changed)
-    with pytest.raises(ValueError, match=r"sentiment\.csv\.gz is not the table .* Reinstall"):
+    with pytest.raises(ValueError, match=r"sentiment\.csv\.gz is not the file .* Reinstall"):
         datasets.load_sentiment()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import shutil
@@ -90,6 +91,24 @@ def have_file(url: str, sha256: str, *, path: str | None = None) -> bool:
     if mirror and not mirror.startswith(("http://", "https://")):
         places += [Path(mirror) / path, Path(mirror) / PurePosixPath(path).name]
     return any(_is_it(place, sha256) for place in places)
+
+
+def shipped(file: Path, sha256: str) -> bytes:
+    """Return the content of a file that comes with the package, provided that it is the one of this version.
+
+    Raises
+    ------
+    ValueError
+        If it has another hash.
+    """
+    content = file.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise ValueError(
+            f"{file} is not the file this version of cascade_lib was made with (SHA-256 {found}, expected "
+            f"{sha256}). Reinstall the package or restore the file."
+        )
+    return content
 
 
 def _place(url: str, path: str | None) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from .fetch import shipped
 
 LIVE_FILE = Path(__file__).parents[1] / "data" / "live_policy.json.gz"
 LIVE_SHA256 = "4d9e489c8b3e6d31442ecebdeeff9651d51a758d42125bdb6f8774d6254795bd"
@@ -73,13 +74,6 @@ def load_live_run() -> LiveRun:
     >>> load_live_run()
     LiveRun(1,000 queries, 2,267 replies of vader, zero-shot, four-shot, vote-3)
     """
-    data = LIVE_FILE.read_bytes()
-    found = hashlib.sha256(data).hexdigest()
-    if found != LIVE_SHA256:
-        raise ValueError(
-            f"{LIVE_FILE} is not the file this version of cascade_lib was made with (SHA-256 {found}, expected "
-            f"{LIVE_SHA256}). Reinstall the package or restore the file."
-        )
-    content = json.loads(gzip.decompress(data))
+    content = json.loads(gzip.decompress(shipped(LIVE_FILE, LIVE_SHA256)))
     queries = pd.DataFrame(content["queries"]).set_index("id")
     return LiveRun(queries, content["journal"], content["scales"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import html
 import io
 import re
@@ -14,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..outcomes import Outcomes
-from .fetch import fetch_file
+from .fetch import fetch_file, shipped
 
 VADER_URL = (
     "https://files.pythonhosted.org/packages/77/8c/4a48c10a50f750ae565e341e697d74a38075a3e43ff0df6f1ab72e186902/"
@@ -120,13 +119,7 @@ def load_sentiment(*, cost: str = "tokens") -> Outcomes:
 
 def _read_sentiment() -> pd.DataFrame:
     """Read the committed table, one row per query, after checking that it is the one this version was made with."""
-    content = SENTIMENT_TABLE.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if found != SENTIMENT_SHA256:
-        raise ValueError(
-            f"{SENTIMENT_TABLE} is not the table this version of cascade_lib was made with (SHA-256 {found}, expected "
-            f"{SENTIMENT_SHA256}). Reinstall the package or restore the file."
-        )
+    content = shipped(SENTIMENT_TABLE, SENTIMENT_SHA256)
     return pd.read_csv(io.BytesIO(content), compression="gzip", index_col="id")
 
 
