@@ -3,15 +3,20 @@
 All frames are drawn beforehand and put into a stack of images; slider and stack are linked in the browser. That costs
 some kilobytes a frame and nothing else, so an explorer never waits, and looks the same for every reader. With two
 sliders there is a stack of stacks: the first slider picks a row of frames, the second a frame in every row.
+
+Where a kernel runs, a button swaps the stack for a figure that is drawn anew at finer steps. A built page has no
+kernel, and its style sheet hides the button.
 """
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Callable, Sequence
 
 import ipywidgets as widgets
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -30,6 +35,7 @@ def explorer(
     alt: str,
     unit: str = "",
     start: int = 0,
+    finer: Sequence[float] | None = None,
 ) -> widgets.VBox:
     """Return a figure with a slider that runs through `values`.
 
@@ -47,16 +53,19 @@ def explorer(
         The unit of the values, shown beside them.
     start : int
         Position of the value shown first.
+    finer : sequence of float, optional
+        Many more values, any of which `draw` takes. A button under the figure then lets a running kernel draw at these,
+        each once it is asked for.
 
     Returns
     -------
     ipywidgets.VBox
-        The slider, which takes the arrow keys once it has the focus, the figure, and the text.
+        The slider, which takes the arrow keys once it has the focus, the figure, the text, and with `finer` the button.
 
     Raises
     ------
     ValueError
-        If there are no values, or more frames than the page budget allows.
+        If there are no values, more frames than the page budget allows, or values beside `finer` that are no numbers.
 
     Examples
     --------
@@ -74,7 +83,8 @@ def explorer(
     stack = _stack([_image(draw(value), layout) for value in values], start, layout)
     slider = _slider(values, label, unit, start)
     widgets.jslink((slider, "index"), (stack, "selected_index"))
-    return _explorer([slider], stack, alt)
+    box = _explorer([slider], stack, alt)
+    return box if finer is None else _with_finer(box, draw, [values], [finer], [unit])
 
 
 def explorer2(
@@ -86,6 +96,7 @@ def explorer2(
     alt: str,
     units: tuple[str, str] = ("", ""),
     start: tuple[int, int] = (0, 0),
+    finer: tuple[Sequence[float], Sequence[float]] | None = None,
 ) -> widgets.VBox:
     """Return a figure with two sliders, one that runs through `first` and one that runs through `second`.
 
@@ -105,16 +116,19 @@ def explorer2(
         The units of the values, shown beside them.
     start : pair of int
         Positions of the values shown first.
+    finer : pair of sequences of float, optional
+        Many more values for each slider, as for `explorer`.
 
     Returns
     -------
     ipywidgets.VBox
-        The two sliders, which take the arrow keys once they have the focus, the figure, and the text.
+        The two sliders, which take the arrow keys once they have the focus, the figure, the text, and with `finer` the
+        button.
 
     Raises
     ------
     ValueError
-        If there are no values, or more frames than the page budget allows.
+        If there are no values, more frames than the page budget allows, or values beside `finer` that are no numbers.
 
     Examples
     --------
@@ -139,7 +153,8 @@ def explorer2(
     widgets.jslink((sliders[0], "index"), (stack, "selected_index"))
     for row in rows:
         widgets.jslink((sliders[1], "index"), (row, "selected_index"))
-    return _explorer(sliders, stack, alt)
+    box = _explorer(sliders, stack, alt)
+    return box if finer is None else _with_finer(box, draw, [first, second], finer, units)
 
 
 def _listed(name: str, values: Sequence[object]) -> list[object]:
@@ -179,6 +194,61 @@ def _explorer(sliders: Sequence[widgets.SelectionSlider], stack: widgets.Stack, 
     box = widgets.VBox([*sliders, stack, words], layout=widgets.Layout(width="100%"))
     box.add_class("cascade-explorer")
     return box
+
+
+def _with_finer(
+    box: widgets.VBox,
+    draw: Callable[..., Figure],
+    values: Sequence[list[object]],
+    finer: Sequence[Sequence[float]],
+    units: Sequence[str],
+) -> widgets.VBox:
+    """Add the button that swaps stored frames for a figure drawn on demand, and starts it where the sliders stand."""
+    coarse = [_numbers("values", each) for each in values]
+    finer = [_numbers("finer", each) for each in finer]
+    *sliders, _, words = box.children
+    button = widgets.Button(description="finer steps", tooltip="Draw anew between these steps, with the running kernel")
+    button.add_class("cascade-explorer-finer")
+
+    def swap(_: widgets.Button) -> None:
+        button.disabled = True  # the first figure may take seconds
+        fine = []
+        for slider, old, new, unit in zip(sliders, coarse, finer, units, strict=True):
+            nearest = int(np.abs(np.subtract(new, old[slider.index])).argmin())
+            fine.append(_slider(new, slider.description, unit, nearest))
+        box.children = (*fine, _on_demand(draw, fine, finer), words)
+
+    button.on_click(swap)
+    box.children += (button,)
+    return box
+
+
+def _on_demand(
+    draw: Callable[..., Figure], sliders: Sequence[widgets.SelectionSlider], values: Sequence[list[float]]
+) -> widgets.Image:
+    """Return a figure that the kernel draws whenever a slider is released, and keeps for the next visit."""
+
+    @functools.cache
+    def frame(*places: int) -> bytes:
+        return _frame(draw(*(each[place] for each, place in zip(values, places, strict=True))))
+
+    def show(*_: object) -> None:
+        picture.value = frame(*(slider.index for slider in sliders))
+
+    picture = widgets.Image(format="png", layout=_wide())
+    for slider in sliders:
+        slider.continuous_update = False
+        slider.observe(show, "index")
+    show()
+    return picture
+
+
+def _numbers(name: str, values: Sequence[object]) -> list[float]:
+    values = _listed(name, values)
+    for value in values:
+        if not isinstance(value, (int, float, np.number)):
+            raise ValueError(f"Finer steps lie between numbers, but {name} holds {value!r}: leave `finer` out.")
+    return values
 
 
 def _shown(value: object) -> str:

@@ -103,3 +103,58 @@ def test_two_sliders_refuse_too_few_and_too_many_frames():
         two(first=[])
     with pytest.raises(ValueError, match=f"16 × 16 values make 256 frames; a page holds {MOST_FRAMES} frames"):
         two(first=range(16), second=range(16))
+
+
+def pixels(picture):
+    return np.asarray(Image.open(io.BytesIO(picture.value)).convert("RGB"))
+
+
+def finer_steps(box):
+    """Press the button and return what stands where the slider and the stored frames stood."""
+    (button,) = [child for child in box.children if "cascade-explorer-finer" in child._dom_classes]
+    button.click()
+    *sliders, picture, text = box.children
+    assert "A b" in text.value
+    return sliders, picture
+
+
+def test_a_running_kernel_draws_between_the_frames():
+    drawn = []
+
+    def bar_noted(height):
+        drawn.append(height)
+        return bar(height)
+
+    finer = [1.0, 1.4, 1.8, 2.2, 4.0]
+    options = {"label": "height", "unit": "m", "alt": "A bar.", "start": 1}
+    box = explorer(bar_noted, [1.0, 2.1, 4.0], finer=finer, **options)
+    assert drawn == [1.0, 2.1, 4.0]  # nothing fine is drawn before it is asked for
+    (slider,), picture = finer_steps(box)
+    assert [label for label, _ in slider.options] == ["1 m", "1.4 m", "1.8 m", "2.2 m", "4 m"]
+    assert slider.index == 3  # 2.2 is nearest to 2.1, where the other slider stood
+    slider.index = 1
+    expected = parts(explorer(bar, [1.4], **(options | {"start": 0})))[1].children[0]
+    assert (pixels(picture) == pixels(expected)).all()
+    slider.index = 3
+    assert drawn == [1.0, 2.1, 4.0, 2.2, 1.4]  # 2.2 was kept
+    assert plt.get_fignums() == []
+
+
+def test_two_sliders_draw_between_the_frames():
+    box = explorer2(
+        brick, (1.0, 2.0), (1.0, 4.0), labels=("width", "height"), alt="A brick.", finer=([1, 1.5, 2], [1, 2, 3, 4])
+    )
+    (across, up), picture = finer_steps(box)
+    assert (across.description, up.description) == ("width", "height")
+    before = pixels(picture)
+    across.index = 2
+    wider = pixels(picture)
+    up.index = 3
+    assert before.mean() > wider.mean() > pixels(picture).mean()
+
+
+def test_finer_steps_lie_between_numbers():
+    with pytest.raises(ValueError, match="values holds 'low'"):
+        explorer(lambda level: bar(1), ["low", "high"], label="noise", alt="", finer=[0.1, 0.2])
+    with pytest.raises(ValueError, match="finer is empty"):
+        explorer(bar, [1.0], label="noise", alt="", finer=[])
