@@ -4,22 +4,58 @@ The sources are copied to OUTPUT/src first, and notebooks are executed there, so
 """
 
 import argparse
+import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import yaml
 from execute_notebooks import execute_all
 
 ROOT = Path(__file__).resolve().parents[1]
+LAUNCH = {
+    "notebook_interface": "jupyterlab",
+    "binderhub_url": "https://mybinder.org",
+    "colab_url": "https://colab.research.google.com",
+}
+
+
+def on_github(address: str) -> str | None:
+    """Return the page of a repository on GitHub, whose address git knows in several forms; None if it is elsewhere."""
+    found = re.fullmatch(r"(?:https://|git@|ssh://git@)github\.com[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?", address.strip())
+    return f"https://github.com/{found[1]}" if found else None
+
+
+def repository() -> str | None:
+    """Return the page of this repository on GitHub: as the running workflow says, or as the clone's origin does."""
+    if name := os.environ.get("GITHUB_REPOSITORY"):
+        return on_github(f"https://github.com/{name}")
+    call = ["git", "-C", str(ROOT), "remote", "get-url", "origin"]
+    try:
+        origin = subprocess.run(call, capture_output=True, text=True)
+    except FileNotFoundError:
+        return None  # no git: an unpacked archive
+    return on_github(origin.stdout)
+
+
+def with_launch_buttons(config: str, address: str) -> str:
+    """Add buttons to a configuration that open a chapter of the repository at `address` on Binder and in Colab."""
+    parsed = yaml.safe_load(config)
+    # The theme's options are set here because those given to Sphinx replace all that Jupyter Book would pass on.
+    options = parsed["sphinx"]["config"]["html_theme_options"]
+    options |= {"repository_url": address, "repository_branch": "main", "launch_buttons": LAUNCH}
+    return yaml.safe_dump(parsed, allow_unicode=True)
 
 
 def stage(source: Path) -> None:
     """Copy all that pages are made of into the fresh folder `source`."""
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(ROOT / "book", source / "book", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-    for name in ("_config.yml", "_toc.yml"):
-        shutil.copy2(ROOT / name, source / name)
+    shutil.copy2(ROOT / "_toc.yml", source / "_toc.yml")
+    config, address = (ROOT / "_config.yml").read_text(encoding="utf-8"), repository()
+    (source / "_config.yml").write_text(with_launch_buttons(config, address) if address else config, encoding="utf-8")
 
 
 def build(source: Path, output: Path) -> int:

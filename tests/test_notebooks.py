@@ -33,6 +33,18 @@ def test_the_table_of_contents_lists_every_page_once():
     assert sorted(chapters()) == sorted(pages)
 
 
+def test_the_table_of_contents_numbers_the_chapters():
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    shown = {chapter["file"]: chapter.get("title") for part in toc["parts"] for chapter in part["chapters"]}
+    for path in NOTEBOOKS:
+        number, title = re.match(r"0?(\d+)_", path.name), re.search(r"^# (.+)$", first_cell(path), flags=re.M)[1]
+        assert shown[f"book/{path.stem}"] == (f"{number[1]} {title}" if number else None)
+
+
+def first_cell(path):
+    return nbformat.read(path, as_version=4).cells[0].source
+
+
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
 def notebook(request):
     assert request.param.stat().st_size < 2_500_000

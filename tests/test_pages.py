@@ -25,7 +25,7 @@ def test_the_pages_have_been_built():
     assert len(PAGES) >= 5
 
 
-@pytest.fixture(params=PAGES, ids=lambda path: path.stem)
+@pytest.fixture(scope="module", params=PAGES, ids=lambda path: path.stem)
 def page(request):
     return request.param
 
@@ -59,6 +59,10 @@ def test_links_and_files_lead_somewhere(page):
         assert file.exists(), target
         if anchor and file.suffix == ".html":
             assert anchor in anchors(file), target
+
+
+def test_it_stays_within_the_page_budget(page):
+    assert page.stat().st_size <= 2_000_000
 
 
 def test_every_picture_has_an_alternative_text(page):
@@ -113,9 +117,9 @@ def browser(tmp_path_factory):
     driver.quit()
 
 
-@pytest.fixture(params=[1280, 390], ids=["desktop", "phone"])
+@pytest.fixture(scope="module", params=[1280, 390], ids=["desktop", "phone"])
 def opened(request, browser, site, page):
-    """Open the page at a width and wait until formulas and widgets stand."""
+    """Open the page at a width and wait until formulas and widgets stand; tests leave it as they found it."""
     from selenium.webdriver.support.ui import WebDriverWait
 
     # A window cannot be narrower than some 500 pixels, but the device that it pretends to be can.
@@ -150,6 +154,43 @@ def test_it_opens_without_complaint_and_fits_the_screen(opened):
         "copy.querySelectorAll('pre, code, script, mjx-container').forEach(e => e.remove()); return copy.textContent"
     )
     assert not re.search(r"\\\(|\\\[|\$[^$\s][^$]*\$|\\(frac|lambda|hat|sum)\b", article)
+
+
+def test_it_fits_on_paper(opened):
+    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        cut_off = opened.execute_script(
+            "return [...document.querySelectorAll('article pre')]"
+            ".filter(e => e.checkVisibility() && e.scrollWidth > e.clientWidth + 1).map(e => e.textContent)"
+        )
+        assert not cut_off
+        controls = ".cascade-explorer [role=slider], .cascade-explorer button, .bd-sidebar-primary, .prev-next-footer"
+        assert not [element for element in opened.find_elements("css selector", controls) if element.is_displayed()]
+    finally:
+        opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_figures_keep_their_white_ground_in_dark_mode(opened):
+    dimmed = opened.execute_script(
+        "const root = document.documentElement.dataset, before = root.theme; root.theme = 'dark';"
+        "const dimmed = [...document.querySelectorAll('article figure img, article .cell_output img')].filter(e => {"
+        "  const style = getComputedStyle(e);"
+        "  return style.filter !== 'none' || style.backgroundColor !== 'rgb(255, 255, 255)' }).map(e => e.src);"
+        "root.theme = before; return dimmed"
+    )
+    assert not dimmed
+
+
+def test_every_slider_says_what_it_is_and_where_it_stands(opened):
+    for explorer in opened.find_elements("css selector", ".cascade-explorer"):
+        assert not [button for button in explorer.find_elements("tag name", "button") if button.is_displayed()]
+        (words,) = {image.get_attribute("alt") for image in explorer.find_elements("tag name", "img")}
+        handles = explorer.find_elements("css selector", "[role=slider]")
+        assert handles
+        for handle in handles:
+            name, value = handle.get_attribute("aria-label"), handle.get_attribute("aria-valuetext")
+            assert name
+            assert f"{name} {value}" in words
 
 
 def test_every_slider_moves_its_figure(opened):
