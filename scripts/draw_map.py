@@ -2,7 +2,8 @@
 
     python scripts/draw_map.py            # writes the file anew
 
-The arrows show the main line of what is to be read before; the chapters' own "You need" lines are complete.
+A row is a part of the book. The arrows show the main line of what is to be read before; the chapters' own "You need"
+lines are complete.
 """
 
 from pathlib import Path
@@ -13,41 +14,41 @@ from matplotlib.patches import FancyArrowPatch
 from cascade_lib import plots
 
 TARGET = Path(__file__).resolve().parents[1] / "book" / "images" / "map.svg"
-# Name, column, row.
-CHAPTERS = {
-    1: ("One question,\nmany models", 0, 2), 2: ("A real pool", 0, 1), 3: ("Quality\nestimation", 0, 0),
-    4: ("Optimal\nrouting", 1, 2), 5: ("Supermodels", 1, 1), 6: ("Optimal\ncascading", 1, 0),
-    7: ("Cascade\nrouting", 2, 1.5), 8: ("The whole curve\nat once", 2, 0.5),
-    9: ("The paper,\nreproduced", 3, 2), 10: ("When to route,\nwhen to cascade", 3, 1), 11: ("The local pool", 3, 0),
-    12: ("Generation,\nagents", 4, 1), 13: ("Learned\nRouterBench", 4, 0),
-    14: ("Coherent\nestimates", 4, 2), 15: ("Pandora's box", 5, 2), 16: ("The price of\nsimplicity", 5, 1),
-    17: ("The value of\ninformation", 5, 0),
-    18: ("Your own logs", 6, 2), 19: ("A live policy", 6, 1), 20: ("Scaling out", 6, 0),
+PARTS = {
+    "The problem": ("#c6dbe8", {1: "One question,\nmany models", 2: "A real pool", 3: "Quality\nestimation"}),
+    "The strategies": ("#f6dfb2", {4: "Optimal\nrouting", 5: "Supermodels", 6: "Optimal\ncascading",
+                                   7: "Cascade\nrouting", 8: "The whole\ncurve"}),
+    "Experiments": ("#cfe8dd", {9: "The paper,\nrecomputed", 10: "When to route,\nwhen to cascade",
+                                11: "The local pool", 12: "Open-ended,\nagents", 13: "Learned\nRouterBench"}),
+    "Beyond the paper": ("#f3cdb8", {14: "Coherent\nestimates", 15: "Pandora's box", 16: "The price of\nsimplicity",
+                                     17: "The value of\ninformation"}),
+    "Use it": ("#e8d3e0", {18: "Your own logs", 19: "A live policy", 20: "Scaling out"}),
 }  # fmt: skip
-PARTS = {"problem": (1, 3), "strategies": (4, 8), "experiments": (9, 13), "beyond": (14, 17), "use": (18, 20)}
-COLOURS = dict(zip(PARTS, ("#c6dbe8", "#f6dfb2", "#cfe8dd", "#f3cdb8", "#e8d3e0"), strict=True))
 NEEDS = [
-    (1, 2), (2, 3), (1, 4), (4, 5), (5, 6), (6, 7), (4, 7), (7, 8), (7, 9), (7, 10), (7, 11), (10, 12), (10, 13),
+    (1, 2), (2, 3), (1, 4), (4, 5), (5, 6), (6, 7), (7, 8), (7, 9), (7, 10), (7, 11), (10, 12), (10, 13),
     (9, 14), (14, 15), (15, 16), (16, 17), (18, 19), (19, 20),
 ]  # fmt: skip
+BENT = {(10, 12): 0.45, (10, 13): 0.4}  # below the chapters in between
 
 
 def draw() -> plt.Figure:
     """Return the map."""
     plots.use_style()
-    fig, ax = plt.subplots(figsize=(10.5, 4.2))
+    fig, ax = plt.subplots(figsize=(7.2, 6.0))
+    boxes = {}
+    for row, (part, (colour, chapters)) in enumerate(PARTS.items()):
+        ax.text(4.48, 0.38 - row, part, ha="right", fontsize=10, color="0.25", style="italic")
+        for column, (number, name) in enumerate(chapters.items()):
+            look = {"boxstyle": "round,pad=0.4", "facecolor": colour, "edgecolor": "0.4", "linewidth": 0.8}
+            words = f"{number}\n{name}"
+            boxes[number] = ax.text(column, -row, words, ha="center", va="center", fontsize=9, bbox=look, zorder=2)
     for before, after in NEEDS:
-        start, end = CHAPTERS[before][1:], CHAPTERS[after][1:]
-        arrow = FancyArrowPatch(
-            start, end, arrowstyle="-|>", mutation_scale=10, shrinkA=26, shrinkB=26, color="0.55",
-            connectionstyle="arc3,rad=0.08",
-        )  # fmt: skip
-        ax.add_patch(arrow)
-    for number, (name, x, y) in CHAPTERS.items():
-        part = next(part for part, (first, last) in PARTS.items() if first <= number <= last)
-        box = {"boxstyle": "round,pad=0.45", "facecolor": COLOURS[part], "edgecolor": "0.4", "linewidth": 0.8}
-        ax.text(x, y, f"{number}\n{name}", ha="center", va="center", fontsize=8, bbox=box)
-    ax.set(xlim=(-0.55, 6.55), ylim=(-0.55, 2.55))
+        ends = {"patchA": boxes[before].get_bbox_patch(), "patchB": boxes[after].get_bbox_patch()}
+        bend = f"arc3,rad={BENT.get((before, after), 0)}"
+        look = {"arrowstyle": "-|>", "mutation_scale": 12, "color": "0.45", "connectionstyle": bend, "zorder": 3}
+        spots = boxes[before].get_position(), boxes[after].get_position()
+        ax.add_patch(FancyArrowPatch(*spots, **ends, **look))
+    ax.set(xlim=(-0.5, 4.5), ylim=(-4.35, 0.55))
     ax.axis("off")
     return fig
 
