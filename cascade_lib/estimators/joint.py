@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
 
-from ..beliefs import Beliefs
 from ..expected_max import normal_draws
 from ..laws import JointGaussian
 from ..outcomes import Outcomes
-from .noisy import NoisyEstimator, noisy_signals
+from .noisy import FromSignals
 
 # Draws that all queries and sets share; a power of two.
 _DRAWS = 256
 
 
-class JointGaussianEstimator(BaseEstimator):
+class JointGaussianEstimator(FromSignals):
     r"""Estimates that use every signal seen so far, about every model, as if all of them were jointly Gaussian.
 
     The vector of qualities of a query is taken to be :math:`q \sim N(\mu, \Sigma)`. The signals are those of
@@ -94,47 +91,22 @@ class JointGaussianEstimator(BaseEstimator):
         ValueError
             If a noise is not a pair of standard deviations, or there are fewer than three queries.
         """
-        alike = NoisyEstimator(self.quality_noise, self.cost_noise, coherent=True, seed=self.seed)
-        self._costs = alike.fit(outcomes)
+        self._fit_costs(outcomes)
         self.mean_ = outcomes.quality.mean(axis=0)
         self.covariance_ = np.atleast_2d(np.cov(outcomes.quality.T, bias=True))
         self._draws = normal_draws(outcomes.k, _DRAWS, seed=0)
         return self
 
-    def beliefs(self, outcomes: Outcomes, ran: np.ndarray, rows: np.ndarray | None = None) -> Beliefs:
-        """Return beliefs about some queries.
-
-        Parameters
-        ----------
-        outcomes : Outcomes
-            The queries, with the truth that the signals are made from.
-        ran : bool array, shape (k,)
-            The models that have run.
-        rows : int array, shape (m,), optional
-            Positions of the queries asked about. Default: all.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            If `fit` has not been called.
-        ValueError
-            If the outcomes have another number of models than those of `fit`.
-        """
-        check_is_fitted(self)
-        cost = self._costs.beliefs(outcomes, ran, rows).cost
-        rows = slice(None) if rows is None else rows
-        before, after = (signal[rows] for signal in self._signals(outcomes))
-        seen, noise = _pooled(before, after, *np.square(self.quality_noise), ran)
+    def _posterior(
+        self, outcomes: Outcomes, ran: np.ndarray, rows: np.ndarray | slice
+    ) -> tuple[np.ndarray, np.ndarray, JointGaussian | None]:
+        seen, noise = _pooled(*self._signals(outcomes, rows), *np.square(self.quality_noise), ran)
         gain = _gain(self.covariance_, noise)
         mean = self.mean_ + (seen - self.mean_) @ gain.T
         left = self.covariance_ - gain @ self.covariance_
         covariance = _moves((left + left.T) / 2, self.quality_noise[1] ** 2, ran)
         spread = np.broadcast_to(np.sqrt(np.diagonal(covariance)), mean.shape)
-        law = JointGaussian(mean, covariance, self._draws) if self.correlated else None
-        return Beliefs(ran, mean, spread, cost, law=law)
-
-    def _signals(self, outcomes: Outcomes) -> tuple[np.ndarray, np.ndarray]:
-        return noisy_signals(outcomes, self.quality_noise, self.cost_noise, self.seed)[0]
+        return mean, spread, JointGaussian(mean, covariance, self._draws) if self.correlated else None
 
 
 def _pooled(

@@ -5,13 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtri, softmax
 from scipy.stats import qmc
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
 
-from ..beliefs import Beliefs
 from ..laws import Atoms, Draws
 from ..outcomes import Outcomes
-from .noisy import NoisyEstimator, noisy_signals
+from .noisy import FromSignals
 
 FUTURES = ("independent", "gaussian", "joint", "relative")
 
@@ -24,7 +21,7 @@ _IMAGINED = 2.0
 _SIGNALS, _SCENARIOS = 5, 256
 
 
-class LatentClassEstimator(BaseEstimator):
+class LatentClassEstimator(FromSignals):
     r"""Exact posteriors, given the signals of `NoisyEstimator`, if queries belong to hidden classes.
 
     A query is of class h with probability :math:`\pi_h`; given the class, the qualities of the models are independent,
@@ -119,34 +116,15 @@ class LatentClassEstimator(BaseEstimator):
             raise ValueError(
                 f"quality takes {len(levels)} different values, more than {_MOST_LEVELS}: round it to a few levels."
             )
-        alike = NoisyEstimator(self.quality_noise, self.cost_noise, coherent=True, seed=self.seed)
-        self._costs = alike.fit(outcomes)
+        self._fit_costs(outcomes)
         self.levels_ = levels
         self.share_, self.chance_ = _fit_classes(outcomes.quality[:, :, None] == levels, self.classes)
         return self
 
-    def beliefs(self, outcomes: Outcomes, ran: np.ndarray, rows: np.ndarray | None = None) -> Beliefs:
-        """Return beliefs about some queries.
-
-        Parameters
-        ----------
-        outcomes : Outcomes
-            The queries, with the truth that the signals are made from.
-        ran : bool array, shape (k,)
-            The models that have run.
-        rows : int array, shape (m,), optional
-            Positions of the queries asked about. Default: all.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            If `fit` has not been called.
-        ValueError
-            If the outcomes have another number of models than those of `fit`.
-        """
-        check_is_fitted(self)
-        cost = self._costs.beliefs(outcomes, ran, rows).cost
-        kind, level = self._posterior(outcomes, ran, slice(None) if rows is None else rows)
+    def _posterior(
+        self, outcomes: Outcomes, ran: np.ndarray, rows: np.ndarray | slice
+    ) -> tuple[np.ndarray, np.ndarray, Atoms | Draws | None]:
+        kind, level = self._classes(outcomes, ran, rows)
         chance = (kind[:, None] @ level.reshape(*kind.shape, -1)).reshape(len(kind), *level.shape[2:])
         mean = chance @ self.levels_
         law = self._atoms(chance, mean, ran)
@@ -157,12 +135,11 @@ class LatentClassEstimator(BaseEstimator):
             law = None
         elif self.future == "joint":
             law = self._draws(kind, level, chance, mean, ran)
-        return Beliefs(ran, mean, spread, cost, law=law)
+        return mean, spread, law
 
-    def _posterior(self, outcomes: Outcomes, ran: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _classes(self, outcomes: Outcomes, ran: np.ndarray, rows: np.ndarray | slice) -> tuple[np.ndarray, np.ndarray]:
         """Return P(class), shape (m, h), and P(level | class), shape (m, h, k, v), given the signals."""
-        before, after = noisy_signals(outcomes, self.quality_noise, self.cost_noise, self.seed)[0]
-        first, second = (self._log_likelihood(signal[rows], i) for i, signal in enumerate((before, after)))
+        first, second = (self._log_likelihood(signal, i) for i, signal in enumerate(self._signals(outcomes, rows)))
         likelihood = first + np.where(ran[:, None], second, 0.0)
         likelihood = np.exp(likelihood - likelihood.max(axis=2, keepdims=True))
         joint = self.chance_ * likelihood[:, None]

@@ -7,8 +7,10 @@ import zlib
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
 
 from ..beliefs import Beliefs
+from ..expected_max import Law
 from ..outcomes import Outcomes
 from .tabulated import TabulatedEstimator
 
@@ -130,6 +132,53 @@ class NoisyEstimator(BaseEstimator):
         for (signals, _), (slopes, intercept) in zip(self._signals(outcomes), self._lines, strict=True):
             found.append(intercept + sum(slope * signal for slope, signal in zip(slopes, signals, strict=True)))
         return found
+
+
+class FromSignals(BaseEstimator):
+    """What estimators share that get the signals of `NoisyEstimator` and think of all models at once.
+
+    A subclass has the options `quality_noise`, `cost_noise` and `seed`, calls `_fit_costs`, and says by `_posterior`
+    what it thinks of quality. Costs are estimated one model at a time, as by ``NoisyEstimator(coherent=True)``.
+    """
+
+    def _fit_costs(self, outcomes: Outcomes) -> None:
+        alike = NoisyEstimator(self.quality_noise, self.cost_noise, coherent=True, seed=self.seed)
+        self._costs = alike.fit(outcomes)
+
+    def _signals(self, outcomes: Outcomes, rows: np.ndarray | slice) -> tuple[np.ndarray, np.ndarray]:
+        """Return the signals about quality before and after a call, each (m, k)."""
+        before, after = noisy_signals(outcomes, self.quality_noise, self.cost_noise, self.seed)[0]
+        return before[rows], after[rows]
+
+    def _posterior(
+        self, outcomes: Outcomes, ran: np.ndarray, rows: np.ndarray | slice
+    ) -> tuple[np.ndarray, np.ndarray, Law | None]:
+        """Return mean and spread, each (m, k), and the law of the estimates to come."""
+        raise NotImplementedError
+
+    def beliefs(self, outcomes: Outcomes, ran: np.ndarray, rows: np.ndarray | None = None) -> Beliefs:
+        """Return beliefs about some queries.
+
+        Parameters
+        ----------
+        outcomes : Outcomes
+            The queries, with the truth that the signals are made from.
+        ran : bool array, shape (k,)
+            The models that have run.
+        rows : int array, shape (m,), optional
+            Positions of the queries asked about. Default: all.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If `fit` has not been called.
+        ValueError
+            If the outcomes have another number of models than those of `fit`.
+        """
+        check_is_fitted(self)
+        cost = self._costs.beliefs(outcomes, ran, rows).cost
+        mean, spread, law = self._posterior(outcomes, ran, slice(None) if rows is None else rows)
+        return Beliefs(ran, mean, spread, cost, law=law)
 
 
 def noisy_signals(
