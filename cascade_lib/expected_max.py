@@ -1,7 +1,7 @@
 r"""The value of a set of models: the expected maximum of the estimates that its members will have once they have run.
 
-With b the best estimate among the models that have run and :math:`Q_i` the future estimate of model i, a set S of
-models not yet run is worth :math:`E[\max(b, \max_{i \in S} Q_i)]`. Everything here values many sets at once, by
+With b the best estimate among the models that have run and :math:`Q_i` the future estimate of model i, a set N of
+models not yet run is worth :math:`E[\max(b, \max_{i \in N} Q_i)]`. Everything here values many sets at once, by
 *doubling*: what is known of the sets of the first j models gives the sets of the first j + 1 in one vectorised step.
 
 Sets of u models are numbered 0 to :math:`2^u - 1`: bit j of the number says whether model j is in the set.
@@ -90,7 +90,7 @@ def subset_sums(values: ArrayLike) -> np.ndarray:
 def expected_max(mean: ArrayLike | Law, spread: ArrayLike | None = None, best: ArrayLike = -np.inf) -> np.ndarray:
     r"""Return the value of every set of models, by default for independent Gaussian future estimates.
 
-    .. math:: E[\max(b, \max_{i \in S} Q_i)] = h - \int_b^h \prod_{i \in S} \Phi\Big(\frac{t - \mu_i}{\sigma_i}\Big)\,dt
+    .. math:: E[\max(b, \max_{i \in N} Q_i)] = h - \int_b^h \prod_{i \in N} \Phi\Big(\frac{t - \mu_i}{\sigma_i}\Big)\,dt
 
     with h above all mass (and, if nothing has run, b below it).
 
@@ -457,14 +457,14 @@ def _rule(nodes: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def products_of_sets(cdf: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return Σ_t w_t Π_{i in S} cdf_i(t) for all sets S, shape (m, 2**u)."""
+    """Return Σ_t w_t Π_{i in N} cdf_i(t) for all sets N, shape (m, 2**u)."""
     split = cdf.shape[1] // 2
     first, second = (_doubled_products(part) for part in (cdf[:, :split], cdf[:, split:]))
     return np.matmul(second, (first * weight).transpose(0, 2, 1)).reshape(len(cdf), -1)
 
 
 def _doubled_products(cdf: np.ndarray) -> np.ndarray:
-    """Return Π_{i in S} cdf_i(t) for all sets S of a few models, shape (m, 2**u, T)."""
+    """Return Π_{i in N} cdf_i(t) for all sets N of a few models, shape (m, 2**u, T)."""
     m, u, nodes = cdf.shape
     table = np.ones((m, 2**u, nodes))
     for j in range(u):

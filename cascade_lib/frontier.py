@@ -124,6 +124,9 @@ class Frontier:
     def quality_at(self, cost: ArrayLike) -> np.ndarray:
         """Return the mean quality that a mean cost per query buys; NaN below the cheapest point.
 
+        The curve is read against `budget`. Where its cost has fallen for a while as the price fell, a flat step of the
+        budget hides what happens in between, and this is not exactly what a policy at `price_for` the same budget gets.
+
         Examples
         --------
         >>> pool = Outcomes([[0, 1], [1, 1]], [[1, 5], [1, 5]])
@@ -385,7 +388,7 @@ class Comparison:
     def __repr__(self) -> str:
         """Return the difference and its interval in hundredths, as AUCs are usually quoted."""
         low, high = 100 * self.low, 100 * self.high
-        interval = f"[{low:+.2f}, {high:+.2f}] ({self.level:.0%}, paired bootstrap)"
+        interval = f"[{low:.2f}, {high:.2f}] ({self.level:.0%}, paired bootstrap)"
         return f"AUC ×100 of {self.name} − {self.other}: {100 * self.difference:+.2f} {interval}"
 
     def to_frame(self) -> pd.DataFrame:

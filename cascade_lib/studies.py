@@ -139,7 +139,7 @@ class Study:
             return lines
         row = table.loc[chosen]
         lines.append(
-            f"Recommended: {chosen}. Its AUC is {row['lead']:+.2f} points [{row['low']:+.2f}, {row['high']:+.2f}] "
+            f"Recommended: {chosen}. Its AUC is {row['lead']:+.2f} points [{row['low']:.2f}, {row['high']:.2f}] "
             f"(95%, paired bootstrap) from that of the single models, and no more general strategy is clearly better."
         )
         if np.isfinite(row["saved"]):
