@@ -3,11 +3,10 @@ import numpy as np
 import pytest
 from matplotlib.colors import same_color
 
-from cascade_lib import Cascade, CascadeRouter, Router, ThresholdCascade, omniscient, plots, single_models
-from truths import scene
+from cascade_lib import Cascade, omniscient, plots, single_models
+from truths import STRATEGIES, scene
 
 POOL, ESTIMATOR = scene(40, 4, seed=9)
-STRATEGIES = [Router(), ThresholdCascade(), Cascade(), CascadeRouter()]
 
 
 def test_the_plane_has_one_marker_and_one_name_per_model():

@@ -12,20 +12,16 @@ from hypothesis import strategies as st
 
 from cascade_lib import (
     BudgetWarning,
-    Cascade,
     CascadeRouter,
     LearnedEstimator,
     Outcomes,
-    PandoraRouter,
     Policy,
     Router,
     TabulatedEstimator,
-    ThresholdCascade,
     datasets,
 )
 from cascade_lib.estimators import learned
-
-STRATEGIES = [Router(), ThresholdCascade(), Cascade(), CascadeRouter(), CascadeRouter(expect=False), PandoraRouter()]
+from truths import STRATEGIES
 
 
 def tables(seed, n=40, k=3):

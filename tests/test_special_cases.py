@@ -12,20 +12,10 @@ from cascade_lib import (
     Router,
     Strategy,
     TabulatedEstimator,
-    ThresholdCascade,
     omniscient,
 )
 from cascade_lib.strategy import Plans
-from truths import scene
-
-ALL = [
-    Router(),
-    ThresholdCascade(),
-    Cascade(),
-    CascadeRouter(),
-    CascadeRouter(greedy=True),
-    CascadeRouter(expect=False),
-]
+from truths import STRATEGIES, scene
 
 
 def same_curve(a, b, *, atol=0.0):
@@ -114,7 +104,7 @@ def test_scaling_all_costs_scales_prices_and_leaves_the_area_alone(strategy):
     assert two.auc() == pytest.approx(one.auc(), abs=1e-12)
 
 
-@pytest.mark.parametrize("strategy", ALL, ids=repr)
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=repr)
 def test_one_model_leaves_no_choice(strategy):
     pool, guess = scene(9, 1, seed=0)
     curve = strategy.frontier(guess, pool)
@@ -133,7 +123,7 @@ def test_free_models_are_run_while_they_promise_anything(strategy):
         assert strategy.play(free, pool, lam=5.0).ran.all()
 
 
-@pytest.mark.parametrize("strategy", ALL, ids=repr)
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=repr)
 def test_no_strategy_beats_the_omniscient_bound(strategy):
     rng = np.random.default_rng(1)
     pool, guess = scene(200, 3, seed=1)
@@ -142,7 +132,7 @@ def test_no_strategy_beats_the_omniscient_bound(strategy):
     assert (curve.quality <= bound.quality_at(np.maximum(curve.cost, bound.cost[0])) + 1e-9).all()
 
 
-@pytest.mark.parametrize("strategy", ALL, ids=repr)
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=repr)
 def test_budgets_from_the_least_to_infinity(strategy):
     pool, guess = scene(400, 3, seed=7)
     curve = strategy.frontier(guess, pool)

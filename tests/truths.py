@@ -6,7 +6,26 @@ from scipy.integrate import quad
 from scipy.optimize import linprog
 from scipy.stats import norm
 
-from cascade_lib import Outcomes, TabulatedEstimator
+from cascade_lib import (
+    Cascade,
+    CascadeRouter,
+    Outcomes,
+    PandoraRouter,
+    Router,
+    TabulatedEstimator,
+    ThresholdCascade,
+)
+
+# What all strategies must do is tested on these: each class, and the variants whose rule differs.
+STRATEGIES = [
+    Router(),
+    ThresholdCascade(),
+    Cascade(),
+    CascadeRouter(),
+    CascadeRouter(greedy=True),
+    CascadeRouter(expect=False),
+    PandoraRouter(),
+]
 
 # Values on a coarse grid make ties, equal costs, dominated models and zero costs the rule rather than the exception.
 GRID = st.integers(0, 6).map(lambda step: step / 4)
