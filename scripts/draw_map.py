@@ -35,9 +35,9 @@ def draw() -> plt.Figure:
     """Return the map."""
     plots.use_style()
     fig, ax = plt.subplots(figsize=(7.2, 6.0))
-    boxes = {}
+    boxes, right = {}, max(len(chapters) for _, chapters in PARTS.values()) - 0.5
     for row, (part, (colour, chapters)) in enumerate(PARTS.items()):
-        ax.text(4.48, 0.38 - row, part, ha="right", fontsize=10, color="0.25", style="italic")
+        ax.text(right, 0.38 - row, part, ha="right", fontsize=10, color="0.25", style="italic")
         for column, (number, name) in enumerate(chapters.items()):
             look = {"boxstyle": "round,pad=0.4", "facecolor": colour, "edgecolor": "0.4", "linewidth": 0.8}
             words = f"{number}\n{name}"
@@ -48,7 +48,7 @@ def draw() -> plt.Figure:
         look = {"arrowstyle": "-|>", "mutation_scale": 12, "color": "0.45", "connectionstyle": bend, "zorder": 3}
         spots = boxes[before].get_position(), boxes[after].get_position()
         ax.add_patch(FancyArrowPatch(*spots, **ends, **look))
-    ax.set(xlim=(-0.5, 4.5), ylim=(-4.35, 0.55))
+    ax.set(xlim=(-0.5, right), ylim=(0.65 - len(PARTS), 0.55))
     ax.axis("off")
     return fig
 
