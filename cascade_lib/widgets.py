@@ -260,6 +260,7 @@ def _frame(figure: Figure) -> bytes:
     raw, small = io.BytesIO(), io.BytesIO()
     figure.savefig(raw, format="png", dpi=_DPI)
     plt.close(figure)
-    image = Image.open(raw).convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
+    # Rounds of k-means keep a colour that covers few pixels, such as a marker's, from drifting to its neighbours.
+    image = Image.open(raw).convert("RGB").quantize(_COLOURS, kmeans=3, dither=Image.Dither.NONE)
     image.save(small, format="png", optimize=True)
     return small.getvalue()

@@ -1,5 +1,6 @@
 """Every committed notebook was executed in order, shows no error, and belongs to the book."""
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -97,3 +98,17 @@ def test_no_function_is_defined_in_two_chapters():
         for cell in code_cells(nbformat.read(path, as_version=4)):
             for name in re.findall(r"^def (\w+)", cell.source, flags=re.M):
                 assert seen.setdefault(name, path) == path, f"{name} is defined in {seen[name].name} and {path.name}"
+
+
+def test_no_name_of_the_library_is_used_before_it_is_introduced():
+    introduced = {"datasets", "plots", "widgets"}  # modules, whose parts are named where they are used
+    for chapter in chapters():
+        path = ROOT / f"{chapter}.ipynb"
+        if not path.exists():
+            continue
+        used_here = re.search(r"\*\*Used here:\*\*(.+?)(?:\n\n|\Z)", first_cell(path), flags=re.S)
+        introduced |= set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", used_here[1])))) if used_here else set()
+        for cell in code_cells(nbformat.read(path, as_version=4)):
+            for node in ast.walk(ast.parse(cell.source)):
+                if isinstance(node, ast.ImportFrom) and node.module.startswith("cascade_lib"):
+                    assert {alias.name for alias in node.names} <= introduced, path.name

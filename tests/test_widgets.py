@@ -38,6 +38,18 @@ def test_frames_are_small_and_the_same_every_time():
     assert max(len(frame.value) for frame in first.children) < 10_000
 
 
+def test_a_small_mark_among_many_shades_keeps_its_colour():
+    def marked(_):
+        figure, ax = plt.subplots(figsize=(5, 3))
+        ax.imshow(np.random.default_rng(0).random((6, 4)), cmap="Blues")
+        ax.plot(0, 0, "o", color="#e69f00", markersize=4)
+        return figure
+
+    picture = parts(explorer(marked, [1.0], label="h", alt="A mark."))[1].children[0]
+    distance = np.abs(pixels(picture).astype(int) - [0xE6, 0x9F, 0x00]).sum(axis=2)
+    assert distance.min() <= 30
+
+
 def test_figures_are_closed():
     explorer(bar, range(5), label="h", alt="A bar.")
     assert plt.get_fignums() == []
