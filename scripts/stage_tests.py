@@ -1,6 +1,7 @@
-"""Copy the notebooks to OUTPUT for their tests, with the code of every exercise's solution as cells at the end.
+"""Copy the notebooks to OUTPUT for their tests, with cells at the end that do what a reader may do after the chapter.
 
-So the solutions run in the state that a reader has after the chapter. Their output is not compared with anything.
+One asks every explorer for its finer steps; then comes the code of every exercise's solution. Their output is not
+compared with anything.
 """
 
 import argparse
@@ -14,6 +15,20 @@ BOOK = Path(__file__).resolve().parents[1] / "book"
 SOLUTION = re.compile(r"^(`{3,}|~{3,})\{solution\}[^\n]*\n(.*?)^\1\s*$", flags=re.M | re.S)
 CODE = re.compile(r"^```python\n(.*?)^```\s*$", flags=re.M | re.S)
 
+FINER_STEPS = """\
+for box in [shown for shown in Out.values() if "cascade-explorer" in getattr(shown, "_dom_classes", ())]:
+    button = box.children[-1]
+    button.click()
+    assert button not in box.children, "the button has not swapped the stored frames for a figure drawn on demand"
+    *sliders, picture, _ = box.children
+    for slider in sliders:
+        drawn = set()
+        for place in (0, len(slider.options) // 2, len(slider.options) - 1):
+            slider.index = place
+            drawn.add(picture.value)
+        assert len(drawn) > 1, f"{slider.description} does not change the figure"
+"""
+
 
 def solutions(notebook: nbformat.NotebookNode) -> list[str]:
     """Return the code of all solutions, in order, each solution's in one piece."""
@@ -23,10 +38,10 @@ def solutions(notebook: nbformat.NotebookNode) -> list[str]:
 
 
 def staged(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Add the solutions to a notebook."""
+    """Add the finer steps and the solutions to a notebook."""
     count = max((cell.execution_count or 0 for cell in notebook.cells if cell.cell_type == "code"), default=0)
-    for number, code in enumerate(solutions(notebook), start=1):
-        cell = nbformat.v4.new_code_cell(code, id=f"solution-{number}", execution_count=count + number)
+    for number, code in enumerate([FINER_STEPS, *solutions(notebook)]):
+        cell = nbformat.v4.new_code_cell(code, id=f"added-{number}", execution_count=count + number + 1)
         cell.metadata["tags"] = ["nbval-ignore-output"]
         notebook.cells.append(cell)
     return notebook

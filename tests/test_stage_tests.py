@@ -1,10 +1,13 @@
-"""The code of solutions is found and put behind the chapter, as cells that run and are not compared."""
+"""What a reader may do after a chapter is put behind it, as cells that run and are not compared."""
 
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import nbformat
 import pytest
-from stage_tests import solutions, staged
+from stage_tests import FINER_STEPS, solutions, staged
+
+from cascade_lib import widgets
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
 TEXT = """```{exercise}
@@ -35,13 +38,36 @@ def test_each_solution_with_code_becomes_one_cell():
     cells = [nbformat.v4.new_code_cell("y = 0", execution_count=1), nbformat.v4.new_markdown_cell(TEXT)]
     notebook = staged(nbformat.v4.new_notebook(cells=cells))
     assert solutions(nbformat.v4.new_notebook(cells=cells)) == ["x = 1\n\nassert x == 1\n"]
-    last = notebook.cells[-1]
-    assert (last.cell_type, last.execution_count, last.metadata["tags"]) == ("code", 2, ["nbval-ignore-output"])
+    *_, finer, last = notebook.cells
+    assert finer.source == FINER_STEPS
+    assert (last.cell_type, last.execution_count, last.metadata["tags"]) == ("code", 3, ["nbval-ignore-output"])
+
+
+def shows(explorer):
+    exec(FINER_STEPS, {"Out": {1: "something else", 2: explorer}})
+
+
+def bar(height):
+    figure, ax = plt.subplots(figsize=(3, 2))
+    ax.bar([0], [height])
+    ax.set_ylim(0, 5)
+    return figure
+
+
+def test_finer_steps_are_asked_for():
+    shows(widgets.explorer(bar, [1, 2], label="height", alt="A bar.", finer=[1, 1.5, 2]))
+    with pytest.raises(AttributeError, match="click"):
+        shows(widgets.explorer(bar, [1, 2], label="height", alt="A bar."))
+
+
+def test_a_figure_that_stays_the_same_is_noticed():
+    with pytest.raises(AssertionError, match="height does not change the figure"):
+        shows(widgets.explorer(lambda _: bar(1), [1, 2], label="height", alt="A bar.", finer=[1, 1.5, 2]))
 
 
 @pytest.mark.parametrize("path", sorted(BOOK.glob("[0-9]*.ipynb")), ids=lambda path: path.stem)
-def test_every_chapter_has_three_exercises_with_solutions(path):
+def test_every_chapter_has_three_to_five_exercises_with_solutions(path):
     text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown")
     exercises = text.count("{exercise}")
-    assert exercises >= 3
+    assert 3 <= exercises <= 5
     assert text.count("{solution}") == exercises
