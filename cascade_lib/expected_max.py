@@ -229,9 +229,10 @@ def expected_max_correlated(
 
 def gaussian_samples(mean: np.ndarray, covariance: np.ndarray, draws: np.ndarray) -> np.ndarray:
     """Return jointly Gaussian samples, shape (m, u, T), made from standard normal draws of shape (T, u)."""
-    # A symmetric root by eigenvalues exists where Cholesky fails: for zero variances and perfect correlation.
+    # The symmetric root exists where Cholesky fails, for zero variances and perfect correlation, and does not depend on
+    # which eigenvectors a machine finds.
     eigenvalue, vector = np.linalg.eigh(covariance)
-    root = vector * np.sqrt(np.maximum(eigenvalue, 0.0))[..., None, :]
+    root = vector * np.sqrt(np.maximum(eigenvalue, 0.0))[..., None, :] @ np.swapaxes(vector, -1, -2)
     return mean[..., None] + np.einsum("...ij,tj->...it", root, draws)
 
 

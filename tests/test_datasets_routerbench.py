@@ -3,6 +3,9 @@
 import importlib.util
 import json
 import os
+import subprocess
+import sys
+from hashlib import sha256
 from itertools import combinations
 from pathlib import Path
 
@@ -323,6 +326,25 @@ def test_the_draws_are_the_same_bytes_on_any_number_of_threads(n):
         alone = simulate_routerbench(n, seed=0)
     assert here.cost.tobytes() == alone.cost.tobytes()
     assert here.quality.tobytes() == alone.quality.tobytes()
+
+
+@pytest.mark.parametrize("processor", ["Nehalem", "Sandybridge", "Haswell"])
+def test_the_draws_are_the_same_bytes_on_other_processors(processor):
+    """OpenBLAS is told to multiply and decompose as on an older processor; elsewhere the name is not heeded."""
+    code = (
+        "from cascade_lib.datasets import simulate_routerbench; from hashlib import sha256; "
+        "pool = simulate_routerbench(3000, seed=0); "
+        "print(sha256(pool.cost.tobytes() + pool.quality.tobytes()).hexdigest())"
+    )
+    here = simulate_routerbench(3000, seed=0)
+    there = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "OPENBLAS_CORETYPE": processor},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert there.stdout.strip() == sha256(here.cost.tobytes() + here.quality.tobytes()).hexdigest()
 
 
 @pytest.mark.parametrize("n", [1, 2])

@@ -89,7 +89,8 @@ def simulate_routerbench(n: int, *, seed: int) -> Outcomes:
         sizes[rows] = np.exp(group["log_mean"] + np.array(group["log_sd"]) * latent[:, k:])
         labels[rows] = _label(quality[rows], group, rng)
     lengths = np.maximum(np.rint(sizes), 1)
-    # The last bits of a product of matrices depend on the machine and its number of threads; rounding takes them off.
+    # The last bits of a product of matrices depend on the machine; rounding takes them off, for `NoisyEstimator` draws
+    # its noise with a seed from the costs.
     return Outcomes(
         quality,
         sizes[:, 1 : k + 1].round(9),
@@ -110,8 +111,10 @@ def _parameters() -> tuple[dict[str, dict], dict[str, np.ndarray]]:
         table = np.eye(d)
         table[np.tril_indices(d, -1)] = lower
         values, vectors = np.linalg.eigh(table + np.tril(table, -1).T)
-        root = vectors * np.sqrt(np.maximum(values, 0))  # two digits are kept, so the smallest value may be below 0
-        roots[name] = root / np.linalg.norm(root, axis=1, keepdims=True)
+        # Two digits are kept, so the smallest values may be below 0. One that should be exactly 0 comes out as some
+        # 1e-17, whose root would not be small; its vector and sign depend on the machine.
+        root = (vectors * np.sqrt(np.where(values > 1e-9, values, 0))) @ vectors.T
+        roots[name] = (root / np.linalg.norm(root, axis=1, keepdims=True)).round(9)
     return content["groups"], roots
 
 
