@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 AT_ONCE = 2
 README_FIGURE = ("04_optimal_routing.ipynb", "fig-real-frontier", BOOK / "images" / "frontier.png")
 
@@ -63,14 +64,26 @@ def merged_streams(outputs: list) -> list:
 
 
 def with_stable_widget_ids(text: str) -> str:
-    """Replace random widget ids by running numbers, in order of appearance in the pages' outputs."""
+    """Replace random widget ids by running numbers: from what a page shows inwards, then what links these."""
     state = json.loads(text)["metadata"].get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
-    appearance = {name: text.find(name) for name in state}
-    number = {name: f"{place:032x}" for place, name in enumerate(sorted(state, key=appearance.get))}
-    if not number:
+    if not state:
         return text
-    text = re.sub("|".join(number), lambda match: number[match[0]], text)
-    notebook = json.loads(text)
+    number = {}
+
+    def count(name: str) -> None:
+        if name in state and name not in number:
+            number[name] = f"{len(number):032x}"
+            for inner in re.findall(r"IPY_MODEL_(\w+)", json.dumps(state[name], sort_keys=True)):
+                count(inner)
+
+    def renamed(text: str) -> str:
+        return re.sub("|".join(number), lambda match: number[match[0]], text)
+
+    for shown in re.findall(rf'"{re.escape(WIDGET_VIEW)}":\s*\{{\s*"model_id":\s*"(\w+)"', text):
+        count(shown)
+    for name in sorted(state, key=lambda name: renamed(json.dumps(state[name], sort_keys=True))):
+        count(name)
+    notebook = json.loads(renamed(text))
     widgets = notebook["metadata"]["widgets"][WIDGET_STATE]
     widgets["state"] = dict(sorted(widgets["state"].items()))
     return json.dumps(notebook, indent=1, ensure_ascii=False)

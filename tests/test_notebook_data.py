@@ -1,5 +1,8 @@
 """Notebooks whose data cannot be had are skipped by name and keep their outputs; all others run."""
 
+import json
+from itertools import permutations
+
 import execute_notebooks
 import nbformat
 import notebook_data
@@ -48,3 +51,24 @@ def test_with_its_data_a_notebook_is_executed(notebook, monkeypatch):
     path = notebook("fetch_something")
     assert execute_notebooks.execute_all([path])
     assert executed == [path]
+
+
+def page(ids):
+    """Return a notebook that shows two sliders, with widgets of these ids, in the order of the ids."""
+    first, second, layout, link = ids
+    state = {
+        first: {"model_name": "Slider", "state": {"layout": f"IPY_MODEL_{layout}", "value": 1}},
+        second: {"model_name": "Slider", "state": {"layout": f"IPY_MODEL_{layout}", "value": 2}},
+        layout: {"model_name": "Layout", "state": {}},
+        link: {"model_name": "Link", "state": {"source": [f"IPY_MODEL_{first}", "value"]}},
+    }
+    shown = [{"data": {execute_notebooks.WIDGET_VIEW: {"model_id": name}}} for name in (first, second)]
+    widgets = {execute_notebooks.WIDGET_STATE: {"state": dict(sorted(state.items()))}}
+    return json.dumps({"cells": [{"outputs": shown}], "metadata": {"widgets": widgets}})
+
+
+def test_random_ids_of_widgets_leave_no_trace():
+    names = ["a0f", "5b1", "9c2", "3d7"]
+    stable = {execute_notebooks.with_stable_widget_ids(page(ids)) for ids in permutations(names)}
+    assert len(stable) == 1
+    assert not any(name in text for text in stable for name in names)
