@@ -15,18 +15,24 @@ BOOK = Path(__file__).resolve().parents[1] / "book"
 SOLUTION = re.compile(r"^(`{3,}|~{3,})\{solution\}[^\n]*\n(.*?)^\1\s*$", flags=re.M | re.S)
 CODE = re.compile(r"^```python\n(.*?)^```\s*$", flags=re.M | re.S)
 
+# A function, so that the solutions after it find every name of the chapter as the chapter left it.
 FINER_STEPS = """\
-for box in [shown for shown in Out.values() if "cascade-explorer" in getattr(shown, "_dom_classes", ())]:
+def _ask_for_finer_steps(box):
     button = box.children[-1]
     button.click()
     assert button not in box.children, "the button has not swapped the stored frames for a figure drawn on demand"
     *sliders, picture, _ = box.children
     for slider in sliders:
-        drawn = set()
+        seen = set()
         for place in (0, len(slider.options) // 2, len(slider.options) - 1):
             slider.index = place
-            drawn.add(picture.value)
-        assert len(drawn) > 1, f"{slider.description} does not change the figure"
+            seen.add(picture.value)
+        assert len(seen) > 1, f"{slider.description} does not change the figure"
+
+
+for _shown in list(Out.values()):
+    if "cascade-explorer" in getattr(_shown, "_dom_classes", ()):
+        _ask_for_finer_steps(_shown)
 """
 
 

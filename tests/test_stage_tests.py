@@ -44,7 +44,9 @@ def test_each_solution_with_code_becomes_one_cell():
 
 
 def shows(explorer):
-    exec(FINER_STEPS, {"Out": {1: "something else", 2: explorer}})
+    names = {"Out": {1: "something else", 2: explorer}}
+    exec(FINER_STEPS, names)
+    assert {name for name in names if not name.startswith("_")} == {"Out"}, "a solution may need a name of the chapter"
 
 
 def bar(height):
