@@ -52,10 +52,10 @@ def test_every_text_equals_itself(text):
     assert Written(text) == text
 
 
-@given(st.floats(-1e6, 1e6), st.integers(0, 4), st.floats(-1e-9, 1e-9))
+@given(st.floats(-1e6, 1e6), st.integers(1, 4), st.floats(-1e-9, 1e-9))
 def test_rounding_a_number_that_differs_in_last_bits_makes_no_difference(value, digits, change):
     one, other = f"{value:.{digits}f}", f"{value + change:.{digits}f}"
-    assert digits == 0 or Written(one) == other
+    assert Written(one) == other
 
 
 @pytest.mark.parametrize(("printed", "passes"), [("0.50", True), ("0.51", True), ("0.52", False)])

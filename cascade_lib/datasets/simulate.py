@@ -89,8 +89,8 @@ def simulate_routerbench(n: int, *, seed: int) -> Outcomes:
         sizes[rows] = np.exp(group["log_mean"] + np.array(group["log_sd"]) * latent[:, k:])
         labels[rows] = _label(quality[rows], group, rng)
     lengths = np.maximum(np.rint(sizes), 1)
-    # The last bits of a product of matrices depend on the machine; rounding takes them off, for `NoisyEstimator` draws
-    # its noise with a seed from the costs.
+    # The last bits of a product of matrices depend on the machine; rounding takes them off, for they would change the
+    # seed that `NoisyEstimator` takes from the bytes of outcomes.
     return Outcomes(
         quality,
         sizes[:, 1 : k + 1].round(9),
