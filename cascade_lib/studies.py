@@ -183,13 +183,11 @@ class Study:
         """
         name = strategy or self.deployed
         curve = self.strategies[name].frontier(self.estimator, self.calibration)
-        low, high = (
-            max(curve.cost[0], 1e-3 * curve.cost[-1]),
-            max(self.calibration.cost.mean(axis=0).max(), curve.cost[0]),
-        )
+        low = max(curve.budget[0], 1e-3 * curve.budget[-1])
+        high = max(self.calibration.cost.mean(axis=0).max(), low)
         rows = {}
         for budget in np.unique(np.geomspace(low, high, _BUDGETS) if low > 0 else [0.0]):
-            lam, gamma = curve.price_for(max(budget, curve.cost[0]))
+            lam, gamma = curve.price_for(budget)
             dear = np.random.default_rng(self.seed).random(len(self.test)) >= gamma
             play = self.strategies[name].play(self.estimator, self.test, lam=lam, dear=dear)
             half = 1.96 * play.cost.std() / np.sqrt(len(self.test))

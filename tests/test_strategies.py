@@ -65,7 +65,7 @@ def test_every_step_attains_the_optimum_of_its_class_at_every_budget(seed, strat
 
     least = np.mean([min(cost for cost, _ in row) for row in truth])
     most = np.mean([max(cost for cost, _ in row) for row in truth])
-    budget = least + share * (most - least) + 1e-12
+    budget = least + share * (most - least)
     reached = []
     for lam in np.append(np.unique(segs.low), np.inf):
         for dear in (False, True):
