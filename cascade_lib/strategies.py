@@ -11,8 +11,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from .beliefs import Beliefs
+from .estimators import Estimator
 from .expected_max import subset_sums, subsets
+from .frontier import Frontier
+from .outcomes import Outcomes
 from .strategy import PlanningStrategy, Plans, chain
+
+# The quality of a perfect answer, if nothing else is said, and by how much rounding may exceed it.
+_PERFECT, _ROUNDING = 1.0, 1e-12
 
 
 class Router(PlanningStrategy):
@@ -115,8 +121,9 @@ class ThresholdCascade(_InOrder):
     order : sequence of int, optional
         Positions of the models in the order in which they run; a model that is left out never runs. Default: all, in
         the order of the columns.
-    ceiling : float
-        The highest threshold of interest; estimates above it always stop. Default: 1, a perfect answer.
+    ceiling : float, optional
+        The highest threshold of interest; estimates above it always stop. Default: 1, a perfect answer. Where quality
+        has another scale give its largest value, as `study` does: `frontier` and `fit` refuse the default there.
 
     Notes
     -----
@@ -139,7 +146,7 @@ class ThresholdCascade(_InOrder):
 
     name = "threshold cascade"
 
-    def __init__(self, order: Sequence[int] | None = None, *, ceiling: float = 1.0) -> None:
+    def __init__(self, order: Sequence[int] | None = None, *, ceiling: float | None = None) -> None:
         super().__init__(order)
         self.ceiling = ceiling
 
@@ -150,8 +157,19 @@ class ThresholdCascade(_InOrder):
         stop = beliefs.mean[:, self._last(beliefs)] if beliefs.ran.any() else np.full(m, -np.inf)
         members = np.zeros((2, len(beliefs.ran)), dtype=bool)
         members[1, left[:1]] = True
-        value = np.column_stack([stop, np.full(m, self.ceiling if left.size else -np.inf)])
+        ceiling = _PERFECT if self.ceiling is None else self.ceiling
+        value = np.column_stack([stop, np.full(m, ceiling if left.size else -np.inf)])
         return Plans(np.tile([0.0, 1.0], (m, 1)), value, members)
+
+    def frontier(self, estimator: Estimator, outcomes: Outcomes) -> Frontier:
+        """Play at every threshold at once; see `Strategy.frontier`."""
+        most = outcomes.quality.max()
+        if self.ceiling is None and most > _PERFECT + _ROUNDING:
+            raise ValueError(
+                f"quality reaches {most:g} on these outcomes, but the highest threshold of a threshold cascade is "
+                f"{_PERFECT:g} by default: give it the quality of a perfect answer, e.g. ceiling={most:g}."
+            )
+        return super().frontier(estimator, outcomes)
 
     def answer(self, beliefs: Beliefs) -> np.ndarray:
         """Return the last model that ran."""

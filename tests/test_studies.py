@@ -32,6 +32,20 @@ def test_it_recommends_the_simplest_that_the_data_support(known, recommended):
     assert recommended == "single models" or f"Recommended: {recommended}" in repr(result)
 
 
+def test_the_scale_of_quality_changes_no_recommendation_and_no_curve():
+    noise = np.random.default_rng(3).normal(0, 0.15, (400, 2))
+    known = planted(after=True)
+    answers = {"score": known.answers["score"] + noise}
+    results = [
+        study(Outcomes(scale * known.quality, known.cost, known.models, known.query, answers), resamples=100)
+        for scale in (1, 8)
+    ]
+    assert results[1].recommended == results[0].recommended == "threshold cascade"
+    for name, curve in results[0].curves.items():
+        np.testing.assert_allclose(results[1].curves[name].cost, curve.cost, rtol=1e-9, err_msg=name)
+        np.testing.assert_allclose(results[1].curves[name].quality, 8 * curve.quality, rtol=1e-9, err_msg=name)
+
+
 def test_the_table_agrees_with_the_curves():
     result = study(planted(before=True), resamples=100)
     curve, table = result.curves["routing"], result.table
