@@ -287,7 +287,7 @@ class Frontier:
         >>> round(omniscient(pool).compare(single_models(pool), resamples=200).difference, 3)
         0.278
         """
-        if self.outcomes is not other.outcomes:
+        if self.outcomes.fingerprint != other.outcomes.fingerprint:
             raise ValueError(f"{self.name!r} and {other.name!r} were played on different outcomes; play both on one.")
         _checks.number("level", level, low=0, high=1, mend="Use 0.95 for a 95% interval.")
         replicates = self.bootstrap(resamples, seed=seed) - other.bootstrap(resamples, seed=seed)

@@ -15,7 +15,7 @@ from .estimators import Estimator
 from .expected_max import subset_sums, subsets
 from .frontier import Frontier
 from .outcomes import Outcomes
-from .strategy import PlanningStrategy, Plans, chain
+from .strategy import PlanningStrategy, Plans, everyone, open_to
 
 # The quality of a perfect answer, if nothing else is said, and by how much rounding may exceed it.
 _PERFECT, _ROUNDING = 1.0, 1e-12
@@ -101,8 +101,7 @@ class Cascade(_InOrder):
 
     def plans(self, beliefs: Beliefs) -> Plans:
         """Return one plan for each prefix that is at least as long as what has run."""
-        order = chain(self.order, len(beliefs.ran))
-        left = order[np.isin(order, beliefs.left)]
+        left = open_to(self.order, beliefs)
         value = beliefs.future(left, expect=self.expect).prefixes(beliefs.best)
         cost = np.cumsum(beliefs.cost[:, left], axis=1)
         members = np.zeros((len(left) + 1, len(beliefs.ran)), dtype=bool)
@@ -152,8 +151,7 @@ class ThresholdCascade(_InOrder):
 
     def plans(self, beliefs: Beliefs) -> Plans:
         """Return two plans: stop with the last answer, or run the next model and hope for the best."""
-        order = chain(self.order, len(beliefs.ran))
-        m, left = len(beliefs), order[np.isin(order, beliefs.left)]
+        m, left = len(beliefs), open_to(self.order, beliefs)
         stop = beliefs.mean[:, self._last(beliefs)] if beliefs.ran.any() else np.full(m, -np.inf)
         members = np.zeros((2, len(beliefs.ran)), dtype=bool)
         members[1, left[:1]] = True
@@ -176,7 +174,7 @@ class ThresholdCascade(_InOrder):
         return np.full(len(beliefs), self._last(beliefs))
 
     def _last(self, beliefs: Beliefs) -> int:
-        order = chain(self.order, len(beliefs.ran))
+        order = everyone(self.order, len(beliefs.ran))
         return int(order[beliefs.ran[order]][-1])
 
 
@@ -205,7 +203,8 @@ class CascadeRouter(PlanningStrategy):
 
     Notes
     -----
-    All :math:`2^u` plans of a state with u models left are valued at once, which takes :math:`O(2^u)` work per query.
+    All plans of a state are valued at once. With u models left there are :math:`2^u` of them, or with a `depth` only
+    the sets of as many models as may still run: 1,831 for depth 2 and 60 models.
 
     References
     ----------
@@ -250,15 +249,14 @@ class CascadeRouter(PlanningStrategy):
 
     def plans(self, beliefs: Beliefs) -> Plans:
         """Return one plan for each set of models that may still run, the empty one included."""
-        k = len(beliefs.ran)
-        left = np.intersect1d(beliefs.left, chain(self.order, k))
-        sets = subsets(len(left))
-        size, room = sets.sum(axis=1), k if self.depth is None else self.depth - int(beliefs.ran.sum())
-        allowed = size <= (1 if self.greedy else room)
-        members = np.zeros((int(allowed.sum()), k), dtype=bool)
-        members[:, left] = sets[allowed]
-        value = beliefs.future(left, expect=self.expect).sets(beliefs.best)
-        return Plans(subset_sums(beliefs.cost[:, left])[:, allowed], value[:, allowed], members)
+        left = np.sort(open_to(self.order, beliefs))
+        room = None if self.depth is None else max(self.depth - int(beliefs.ran.sum()), 0)
+        most = room if not self.greedy else 1 if room is None else min(room, 1)
+        sets = subsets(len(left), most)
+        members = np.zeros((len(sets), len(beliefs.ran)), dtype=bool)
+        members[:, left] = sets
+        value = beliefs.future(left, expect=self.expect).sets(beliefs.best, most)
+        return Plans(subset_sums(beliefs.cost[:, left], most), value, members)
 
     def next_model(self, cost: np.ndarray, members: np.ndarray) -> np.ndarray:
         """Return the member of each plan that is cheapest in expectation, or the first in `order` if one was given."""

@@ -240,7 +240,7 @@ class PlanningStrategy(Strategy):
         int array, shape (s,)
             A position among the k models; without meaning for plans without members.
         """
-        order = chain(self.order, members.shape[1])
+        order = everyone(self.order, members.shape[1])
         return order[members[:, order].argmax(axis=1)]
 
     def moves(self, beliefs: Beliefs) -> Segments:
@@ -257,3 +257,19 @@ def chain(order: tuple[int, ...] | None, k: int) -> np.ndarray:
     if not result.size or len(set(result)) < len(result) or not set(result) <= set(range(k)):
         raise ValueError(f"order must name models by distinct positions 0 to {k - 1}, at least one; got {order}.")
     return result
+
+
+def everyone(order: tuple[int, ...] | None, k: int) -> np.ndarray:
+    """Return all models: those of `chain` first, then the others, which run only if all of these have failed."""
+    first = chain(order, k)
+    return np.append(first, np.setdiff1d(np.arange(k), first))
+
+
+def open_to(order: tuple[int, ...] | None, beliefs: Beliefs) -> np.ndarray:
+    """Return the models that a strategy with this `order` may still run, in this order.
+
+    If nothing has run and none of them is left, for all have failed, these are all others: some model must answer.
+    """
+    first = chain(order, len(beliefs.ran))
+    left = first[np.isin(first, beliefs.left)]
+    return left if left.size or beliefs.ran.any() else beliefs.left

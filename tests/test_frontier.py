@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -224,7 +226,13 @@ def test_comparing_a_curve_with_itself_gives_exactly_nothing():
 
 def test_curves_on_different_outcomes_cannot_be_compared():
     with pytest.raises(ValueError, match="different outcomes"):
-        omniscient(Outcomes([[0.0]], [[1.0]])).compare(omniscient(Outcomes([[0.0]], [[1.0]])))
+        omniscient(Outcomes([[0.0]], [[1.0]])).compare(omniscient(Outcomes([[0.0]], [[2.0]])))
+
+
+def test_curves_that_come_back_from_a_worker_can_be_compared():
+    pool, estimator = scene(30, 3, seed=1)
+    here, there = omniscient(pool), pickle.loads(pickle.dumps(CascadeRouter().frontier(estimator, pool)))
+    assert here.compare(there, resamples=20) == here.compare(CascadeRouter().frontier(estimator, pool), resamples=20)
 
 
 def test_a_budget_is_spent_exactly_even_where_the_cost_falls_with_the_price():

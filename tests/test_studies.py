@@ -5,8 +5,9 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import Ridge
 
-from cascade_lib import Outcomes, default_estimator, study
+from cascade_lib import LearnedEstimator, Outcomes, default_estimator, study
 from cascade_lib.report import to_html
 from cascade_lib.studies import _affordable
 
@@ -123,3 +124,12 @@ def test_the_report_is_whole_and_loads_nothing():
     assert not re.search(r"(src|href)=['\"](?!data:)", page)
     assert page.count("<figure>") == 3
     assert all(word in page for word in ("Recommended", "auroc", "gamma", "omniscient"))
+
+
+def test_a_study_of_more_models_than_have_all_their_sets_listed():
+    rng = np.random.default_rng(0)
+    right = rng.random((90, 20)) < np.linspace(0.3, 0.9, 20)
+    log = Outcomes(right, np.tile(np.arange(1.0, 21.0), (90, 1)), query=pd.DataFrame({"x": rng.random(90)}))
+    found = study(log, estimator=LearnedEstimator(Ridge(), Ridge(), folds=2), resamples=20)
+    assert set(found.strategies) == {"routing", "threshold cascade", "cascade", "cascade routing"}
+    assert all(np.isfinite(curve.auc()) for curve in found.curves.values())
