@@ -25,9 +25,6 @@ class Reader:
 
     def __init__(self, train: Outcomes, features: BaseEstimator | None) -> None:
         self.columns = list(train.query.columns)
-        repeated = train.query.columns[train.query.columns.duplicated()]
-        if len(repeated):
-            raise ValueError(f"outcomes.query has several columns named {repeated[0]!r}: rename or drop all but one.")
         # Every query is looked at once, so that a resampled training set has no more rows than it has queries.
         once = np.sort(np.unique(keys(train.query), return_index=True)[1])
         self._features = _Encoder("the query feature", _MEND) if features is None else features
@@ -142,18 +139,34 @@ def _strings(column: pd.Series) -> np.ndarray:
 def _agreement(labels: np.ndarray) -> np.ndarray:
     """Return for each of s ≥ 2 models the share of the others that gave the same label, shape (m, s).
 
-    A missing label agrees with none.
+    A missing label, be it None, NaN, ``pd.NA`` or the empty string, agrees with none.
     """
-    codes = pd.factorize(_strings(pd.Series(labels.ravel())))[0].reshape(labels.shape)
-    given = pd.notna(labels)
+    texts = _strings(pd.Series(labels.ravel())).reshape(labels.shape)
+    codes, given = pd.factorize(texts.ravel())[0].reshape(labels.shape), texts != ""
     same = (codes[:, :, None] == codes[:, None, :]) & given[:, :, None] & given[:, None, :]
     return (same.sum(axis=2) - given) / (labels.shape[1] - 1)
 
 
 def keys(query: pd.DataFrame) -> np.ndarray:
-    """Return a hash of every query's label and features."""
+    """Return a hash of every query's name and features, uint64 (n,), the same for all types that say the same.
+
+    Names count as strings. Numbers and truth values count as numbers, to the seven digits that survive a file of single
+    precision; what is missing counts as missing, whatever stands for it.
+    """
+    parts = [_hashed(query.index.map(str).to_series()), *(_hashed(column) for _, column in query.items())]
+    return pd.util.hash_pandas_object(pd.DataFrame(np.column_stack(parts)), index=False).to_numpy()
+
+
+def _hashed(column: pd.Series) -> np.ndarray:
+    """Return a hash of every cell."""
+    if _kind(column) in _NUMBERS:
+        with np.errstate(over="ignore"):
+            # Adding 0 makes one zero of two.
+            values = column.to_numpy(dtype=float, na_value=np.nan).astype(np.float32).astype(float) + 0.0
+    else:
+        values = column.astype(object).to_numpy()
     # Hashing each value by itself is slower than by distinct values, but copes with cells that are lists or arrays.
-    return pd.util.hash_pandas_object(query, index=True, categorize=False).to_numpy()
+    return np.where(column.isna(), np.uint64(0), pd.util.hash_array(values, categorize=False))
 
 
 def _numbers(encoded: object, n: int) -> Table:

@@ -29,8 +29,8 @@ FUTURES = ("independent", "joint", "empirical")
 _ONE_AT_A_TIME = threading.RLock()
 # Stands where the number of a fold would, for queries that were not trained on.
 _NEW = -1
-# Live queries whose features are kept, for each of them is asked about again after every call.
-_LIVE = 256
+# Queries whose encoded features are kept besides the latest table, as each is asked about again after every call.
+_KEPT = 256
 
 
 class LearnedEstimator(BaseEstimator):
@@ -71,12 +71,13 @@ class LearnedEstimator(BaseEstimator):
 
     Notes
     -----
-    *Cross-fitting.* Every set is learned once for each fold, without that fold. A query of the training outcomes only
-    ever gets estimates from the fit that did not see it, in whatever outcomes it is handed in again; a new query gets
-    the average over all fits. So strategies may be tuned on the outcomes that the estimator was fitted on. A query is
-    recognised by its label in the index of ``outcomes.query`` together with its features; give queries that are the
-    same in two tables the same label in both. Equal queries share a fold. With `calibrate`, the isotonic regression for
-    a fold is made without the qualities in it.
+    *Cross-fitting.* Every set is learned once for each fold, without that fold, and once on all queries. A query of the
+    training outcomes only ever gets estimates from the fit that did not see it, in whatever outcomes it is handed in
+    again; a new query gets those of the fit on all. So strategies may be tuned on the outcomes that the estimator was
+    fitted on. A query is recognised by its name in the index of ``outcomes.query`` together with its features, whatever
+    their types; give queries that are the same in two tables the same name in both. Equal queries share a fold. With
+    `calibrate`, the isotonic regression for a fold is made without the qualities in it, and that for new queries from
+    all held-out estimates.
 
     *Answers.* Tables of numbers are used as they are. Tables of labels, such as the answers to a multiple-choice
     question, say for each model that has run which share of the others agrees with it, and, if there are at most 20
@@ -93,9 +94,8 @@ class LearnedEstimator(BaseEstimator):
     close to the mean where features say little. With some thousand queries or more, `calibrate` mends that, for almost
     the same time; with a few hundred it loses more than it gains.
 
-    *Time and memory.* ``folds`` fits for each set S asked about and for each set with one model more. Cascade routing
-    without a limit of depth may ask about all :math:`2^k` sets. With the default trees, 6 models and 1,500 queries a
-    set takes about a quarter of a second and 6 MB. Concurrent calls take turns.
+    *Time and memory.* ``folds`` + 1 fits for each set S asked about and for each set with one model more. Cascade
+    routing without a limit of depth may ask about all :math:`2^k` sets. Concurrent calls take turns.
 
     References
     ----------
@@ -161,8 +161,7 @@ class LearnedEstimator(BaseEstimator):
         self.models_ = train.models
         self._reader = Reader(train, None if self.features is None else _seeded(self.features, self.seed))
         self._keys, self._folds = self._split(keys(train.query))
-        self._train, self._own, self._last, self._live = train, None, None, {}
-        self._own = self._queries(train)
+        self._train, self._own, self._seen = train, self._read(train.query), {}
         self._quality_fits, self._cost_fits, self._changes = {}, {}, {}
         return self
 
@@ -239,27 +238,22 @@ class LearnedEstimator(BaseEstimator):
 
     def _queries(self, outcomes: Outcomes) -> _Queries:
         """Return the encoded features and the folds of all queries, which the next state will ask for again."""
-        for seen in (self._own, self._last):
-            if seen is not None and seen.outcomes is outcomes:
-                return seen
-        live = self._live.get(id(outcomes.query))
-        if live is not None and live.outcomes.query is outcomes.query:
-            return live
-        encoded = self._reader.queries(outcomes.query)
+        query = outcomes.query
+        content = pd.util.hash_pandas_object(query, categorize=False).to_numpy().tobytes()
+        if content not in self._seen:
+            self._seen[content] = self._read(query)
+            while len(self._seen) > 1 and sum(len(seen.fold) for seen in self._seen.values()) > _KEPT:
+                del self._seen[next(iter(self._seen))]
+        return self._seen[content]
+
+    def _read(self, query: pd.DataFrame) -> _Queries:
         # The indexer is −1 for keys that are new, and the last entry is the fold of these.
-        fold = self._folds[self._keys.get_indexer(keys(outcomes.query[self._reader.columns]))]
-        seen = _Queries(outcomes, encoded, fold)
-        if len(outcomes) > 1:
-            self._last = seen
-        else:
-            self._live[id(outcomes.query)] = seen
-            if len(self._live) > _LIVE:
-                del self._live[next(iter(self._live))]
-        return seen
+        encoded = self._reader.queries(query)
+        return _Queries(encoded, self._folds[self._keys.get_indexer(keys(query[self._reader.columns]))])
 
     def _known(self, outcomes: Outcomes, members: Sequence[int], rows: np.ndarray) -> tuple[Table, np.ndarray]:
         """Return all that is known of some queries once the models `members` have run, and the folds of the queries."""
-        _, encoded, fold = self._queries(outcomes)
+        encoded, fold = self._own if outcomes is self._train else self._queries(outcomes)
         return beside([encoded[rows], *self._reader.answers(outcomes, members, rows)]), fold[rows]
 
     def _known_of_train(self, members: Sequence[int]) -> tuple[Table, np.ndarray]:
@@ -299,13 +293,12 @@ class LearnedEstimator(BaseEstimator):
 class _Queries(NamedTuple):
     """The encoded features of all queries of some outcomes, and the fold of each, or _NEW."""
 
-    outcomes: Outcomes
     encoded: Table
     fold: np.ndarray
 
 
 class _CrossFit:
-    """One fit for every fold, made without it: a fold gets estimates from its own fit, a new query from all of them."""
+    """One fit for every fold, made without it, whose queries it predicts, and one on all for queries that are new."""
 
     def __init__(
         self,
@@ -318,31 +311,28 @@ class _CrossFit:
         calibrate: bool,
     ) -> None:
         self._bounds, self._models = bounds, truth.shape[1]
-        others = [fold != held_out for held_out in range(fold.max() + 1)]
-        self._fits = [_Columns(learner, known[rows], truth[rows]) for rows in others]
+        # The last fit, number −1 and so that of _NEW, leaves no fold out.
+        used = [fold != held_out for held_out in (*range(fold.max() + 1), _NEW)]
+        self._fits = [_Columns(learner, known[rows], truth[rows]) for rows in used]
         self._calibrators = None
         self.held_out = self.predict(known, fold)
         if calibrate:
             # A fold's calibrator has seen held-out estimates and truth of the other folds only.
             self._calibrators = [
-                [_isotonic(*pairs) for pairs in zip(self.held_out[rows].T, truth[rows].T, strict=True)]
-                for rows in others
+                [_isotonic(*pairs) for pairs in zip(self.held_out[rows].T, truth[rows].T, strict=True)] for rows in used
             ]
             self.held_out = self.predict(known, fold)
 
     def predict(self, known: Table, fold: np.ndarray) -> np.ndarray:
         """Return estimates for all models, shape (m, k)."""
-        mean, count = np.zeros((len(fold), self._models)), np.zeros((len(fold), 1))
-        for number, fit in enumerate(self._fits):
-            rows = np.flatnonzero((fold == number) | (fold == _NEW))
-            if len(rows):
-                estimate = np.clip(fit.predict(known[rows]), *self._bounds)
-                if self._calibrators is not None:
-                    columns = zip(self._calibrators[number], estimate.T, strict=True)
-                    estimate = np.column_stack([calibrator.predict(column) for calibrator, column in columns])
-                count[rows] += 1
-                # A running mean, unlike a sum divided, leaves equal numbers exactly as they are.
-                mean[rows] += (estimate - mean[rows]) / count[rows]
+        mean = np.zeros((len(fold), self._models))
+        for number in np.unique(fold):
+            rows = np.flatnonzero(fold == number)
+            estimate = np.clip(self._fits[number].predict(known[rows]), *self._bounds)
+            if self._calibrators is not None:
+                columns = zip(self._calibrators[number], estimate.T, strict=True)
+                estimate = np.column_stack([calibrator.predict(column) for calibrator, column in columns])
+            mean[rows] = estimate
         return mean
 
 
@@ -377,8 +367,7 @@ def _isotonic(estimate: np.ndarray, truth: np.ndarray) -> IsotonicRegression:
 
 
 def _default_quality() -> BaseEstimator:
-    # A new query gets the average over all folds, so that few trees in each are as good as many.
-    return ExtraTreesRegressor(30, min_samples_leaf=5, max_features=0.5)
+    return ExtraTreesRegressor(50, min_samples_leaf=5, max_features=0.5)
 
 
 def _default_cost() -> BaseEstimator:
