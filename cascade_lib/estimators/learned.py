@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,26 +11,22 @@ import pandas as pd
 from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.exceptions import NotFittedError
-from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import get_tags
 
 from ..beliefs import Beliefs
 from ..outcomes import Outcomes
 from .changes import Changes
-from .features import Reader, Table, beside, keys
-
-FUTURES = ("independent", "joint", "empirical")
+from .features import Reader, Recent, Table, beside, keys
+from .fitted import FUTURES, KEPT, FittedEstimator, State
+from .predictors import Columns, Estimate, Isotonic
 
 # While scikit-learn works it changes the filters for warnings of the whole program, which two threads must not do at
 # once. A lock of the module, unlike one of the estimator, can stay behind when an estimator is copied or pickled.
 _ONE_AT_A_TIME = threading.RLock()
 # Stands where the number of a fold would, for queries that were not trained on.
 _NEW = -1
-# Queries whose encoded features are kept besides the latest table, as each is asked about again after every call.
-_KEPT = 256
 
 
 class LearnedEstimator(BaseEstimator):
@@ -159,9 +155,9 @@ class LearnedEstimator(BaseEstimator):
         if is_classifier(self._quality):
             _refuse_qualities_other_than_0_and_1(train)
         self.models_ = train.models
-        self._reader = Reader(train, None if self.features is None else _seeded(self.features, self.seed))
+        self._reader = Reader.fitted(train, None if self.features is None else _seeded(self.features, self.seed))
         self._keys, self._folds = self._split(keys(train.query))
-        self._train, self._own, self._seen = train, self._read(train.query), {}
+        self._train, self._own, self._recent = train, self._read(train.query), Recent(KEPT)
         self._quality_fits, self._cost_fits, self._changes = {}, {}, {}
         return self
 
@@ -191,6 +187,25 @@ class LearnedEstimator(BaseEstimator):
             spread, law = self._change(members).laws(mean, self.future, self.seed)
         return Beliefs(ran=ran, mean=mean, spread=spread, cost=cost, law=law)
 
+    def fitted(self, sets: Iterable[tuple[int, ...]]) -> FittedEstimator:
+        """Return the fits for new queries at some sets of models that have run, each given by rising positions.
+
+        It decides about new queries as this estimator does, bit for bit, but knows no training query, and later calls
+        of `fit` do not change it. What is not learned yet is learned now.
+        """
+        self._check_is_fitted()
+        with _ONE_AT_A_TIME:
+            states = {members: self._state(members) for members in sets}
+        return FittedEstimator(self.models_, self._reader, states, self.future, self.seed)
+
+    def _state(self, members: tuple[int, ...]) -> State:
+        cost = self._cost_fit(members).fits[_NEW] if len(members) < len(self.models_) else None
+        return State(self._quality_fit(members).fits[_NEW], cost, self._change(members))
+
+    def _check_is_fitted(self) -> None:
+        if not hasattr(self, "models_"):
+            raise NotFittedError("this LearnedEstimator is not fitted: call fit(train) first.")
+
     def _check_options(self) -> None:
         """Refuse options that make no sense, before any work is done."""
         if int(self.folds) != self.folds or self.folds < 2:
@@ -210,8 +225,7 @@ class LearnedEstimator(BaseEstimator):
 
     def _check_fitted_on(self, outcomes: Outcomes) -> None:
         """Refuse outcomes of other models than those that were learned."""
-        if not hasattr(self, "models_"):
-            raise NotFittedError("this LearnedEstimator is not fitted: call fit(train) first.")
+        self._check_is_fitted()
         if outcomes.models == self.models_:
             return
         strange = [name for name in outcomes.models if name not in self.models_]
@@ -236,16 +250,6 @@ class LearnedEstimator(BaseEstimator):
         order = np.random.default_rng(self.seed).permutation(len(distinct))
         return pd.Index(distinct), np.append(order % self.folds, _NEW)
 
-    def _queries(self, outcomes: Outcomes) -> _Queries:
-        """Return the encoded features and the folds of all queries, which the next state will ask for again."""
-        query = outcomes.query
-        content = pd.util.hash_pandas_object(query, categorize=False).to_numpy().tobytes()
-        if content not in self._seen:
-            self._seen[content] = self._read(query)
-            while len(self._seen) > 1 and sum(len(seen.fold) for seen in self._seen.values()) > _KEPT:
-                del self._seen[next(iter(self._seen))]
-        return self._seen[content]
-
     def _read(self, query: pd.DataFrame) -> _Queries:
         # The indexer is −1 for keys that are new, and the last entry is the fold of these.
         encoded = self._reader.queries(query)
@@ -253,7 +257,7 @@ class LearnedEstimator(BaseEstimator):
 
     def _known(self, outcomes: Outcomes, members: Sequence[int], rows: np.ndarray) -> tuple[Table, np.ndarray]:
         """Return all that is known of some queries once the models `members` have run, and the folds of the queries."""
-        encoded, fold = self._own if outcomes is self._train else self._queries(outcomes)
+        encoded, fold = self._own if outcomes is self._train else self._recent.get(outcomes.query, self._read)
         return beside([encoded[rows], *self._reader.answers(outcomes, members, rows)]), fold[rows]
 
     def _known_of_train(self, members: Sequence[int]) -> tuple[Table, np.ndarray]:
@@ -286,7 +290,7 @@ class LearnedEstimator(BaseEstimator):
             later = now.copy()
             for i in set(range(len(self.models_))) - set(members):
                 later[:, i] = self._quality_fit(tuple(sorted((*members, i)))).held_out[:, i]
-            self._changes[members] = Changes(now, later, self._train.quality)
+            self._changes[members] = Changes.measured(now, later, self._train.quality)
         return self._changes[members]
 
 
@@ -310,17 +314,15 @@ class _CrossFit:
         *,
         calibrate: bool,
     ) -> None:
-        self._bounds, self._models = bounds, truth.shape[1]
+        self._models = truth.shape[1]
         # The last fit, number −1 and so that of _NEW, leaves no fold out.
         used = [fold != held_out for held_out in (*range(fold.max() + 1), _NEW)]
-        self._fits = [_Columns(learner, known[rows], truth[rows]) for rows in used]
-        self._calibrators = None
+        self.fits = [Estimate(Columns.fitted(learner, known[rows], truth[rows]), *bounds) for rows in used]
         self.held_out = self.predict(known, fold)
         if calibrate:
             # A fold's calibrator has seen held-out estimates and truth of the other folds only.
-            self._calibrators = [
-                [_isotonic(*pairs) for pairs in zip(self.held_out[rows].T, truth[rows].T, strict=True)] for rows in used
-            ]
+            for fit, rows in zip(self.fits, used, strict=True):
+                fit.isotonic = Isotonic.fitted(self.held_out[rows], truth[rows])
             self.held_out = self.predict(known, fold)
 
     def predict(self, known: Table, fold: np.ndarray) -> np.ndarray:
@@ -328,42 +330,8 @@ class _CrossFit:
         mean = np.zeros((len(fold), self._models))
         for number in np.unique(fold):
             rows = np.flatnonzero(fold == number)
-            estimate = np.clip(self._fits[number].predict(known[rows]), *self._bounds)
-            if self._calibrators is not None:
-                columns = zip(self._calibrators[number], estimate.T, strict=True)
-                estimate = np.column_stack([calibrator.predict(column) for calibrator, column in columns])
-            mean[rows] = estimate
+            mean[rows] = self.fits[number].predict(known[rows])
         return mean
-
-
-class _Columns:
-    """A learner fitted to a table, once or once for each column; a column that never varies is predicted as it is."""
-
-    def __init__(self, learner: BaseEstimator, known: Table, truth: np.ndarray) -> None:
-        varies = (truth != truth[0]).any(axis=0)
-        self._constant = np.where(varies, truth.mean(axis=0), truth[0])
-        # Where nothing is known of a query, the mean is all there is to learn.
-        columns = np.flatnonzero(varies) if known.shape[1] else np.array([], dtype=int)
-        self._probabilities = is_classifier(learner)
-        together = len(columns) > 1 and not self._probabilities and get_tags(learner).target_tags.multi_output
-        self._groups = [columns] if together else [[column] for column in columns]
-        self._fits = [clone(learner).fit(known, self._target(truth, group)) for group in self._groups]
-
-    def predict(self, known: Table) -> np.ndarray:
-        """Return predictions for every column, shape (m, k)."""
-        result = np.tile(self._constant, (known.shape[0], 1))
-        for group, fit in zip(self._groups, self._fits, strict=True):
-            predicted = fit.predict_proba(known)[:, 1] if self._probabilities else np.asarray(fit.predict(known))
-            result[:, group] = predicted.reshape(-1, len(group))
-        return result
-
-    def _target(self, truth: np.ndarray, group: Sequence[int]) -> np.ndarray:
-        target = truth[:, group].astype(int) if self._probabilities else truth[:, group]
-        return target if len(group) > 1 else target[:, 0]
-
-
-def _isotonic(estimate: np.ndarray, truth: np.ndarray) -> IsotonicRegression:
-    return IsotonicRegression(out_of_bounds="clip").fit(estimate, truth)
 
 
 def _default_quality() -> BaseEstimator:
