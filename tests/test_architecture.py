@@ -16,7 +16,7 @@ ORDER = [
     "estimators.base", "estimators.diagnostics", "estimators.tabulated", "estimators.noisy", "estimators.joint",
     "estimators.latent", "estimators.features", "estimators.changes", "estimators.learned", "estimators", "dynamic",
     "frontier", "pooling", "play", "session", "policy", "strategy", "strategies", "pandora", "storage", "studies",
-    "journal", "account", "answers", "endpoint", "runner",
+    "journal", "limits", "endpoint", "account", "answers", "runner",
     "datasets.fetch", "datasets.frames", "datasets.live", "datasets.sentiment", "datasets.routerbench",
     "datasets.simulate",
     "datasets.alpaca", "datasets.swebench", "datasets",
