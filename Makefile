@@ -39,8 +39,7 @@ lowest:  ## test the library with the lowest versions that pyproject.toml allows
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check uv
 	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --editable ".[lowest]"
-	$(LOWEST)/bin/python -m pytest -q -W ignore::DeprecationWarning --doctest-modules cascade_lib \
-	  --ignore cascade_lib/widgets.py $(addprefix tests/test_,$(addsuffix .py,$(CORE)))
+	$(LOWEST)/bin/python -m pytest -q -W ignore::DeprecationWarning $(addprefix tests/test_,$(addsuffix .py,$(CORE)))
 CORE := command_line datasets_frames diagnostics dynamic envelope estimators expected_max frontier joint latent laws \
   learned logs outcomes pandora play plots policy pooling special_cases storage strategies studies
 

@@ -260,7 +260,7 @@ def _of_models(path: Path, long: pd.DataFrame, models: Sequence[str] | None) -> 
     unknown = [name for name in models or () if name not in found]
     if unknown:
         raise ValueError(f"{path}: models not in this log: {', '.join(unknown)}. It has: {', '.join(found)}.")
-    return long[long["model"].astype(str).isin(models)] if models else long.copy()
+    return long[long["model"].astype(str).isin(models)].copy() if models else long.copy()
 
 
 def _refuse_strange_models(path: Path, models: Sequence[str]) -> None:
