@@ -5,17 +5,17 @@ from scipy.stats import t
 
 
 def margin(values, axis=-1):
-    """Half the 95% t interval of the mean over draws."""
+    """Return half the 95% t interval of the mean over draws."""
     values = np.asarray(values)
     n = values.shape[axis]
     return t.ppf(0.975, n - 1) * values.std(axis=axis, ddof=1) / np.sqrt(n)
 
 
 def in_words(values, digits=2):
-    """The mean over draws with its margin, like “+0.10 ± 0.03”."""
+    """Write the mean over draws with its margin, like “+0.10 ± 0.03”."""
     return f"{np.mean(values) + 0:+.{digits}f} ± {margin(values) + 0:.{digits}f}".replace("-", "−")
 
 
 def settled(values):
-    """+1 if the interval of the mean lies above zero, −1 if below, 0 if it holds zero."""
+    """Return +1 if the interval of the mean lies above zero, −1 if below, 0 if it holds zero."""
     return int(np.sign(np.mean(values)) * (abs(np.mean(values)) > margin(values)))

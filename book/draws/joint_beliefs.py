@@ -41,23 +41,23 @@ WALK = np.append(np.geomspace(3e4, 3, 40), 0.0)  # prices at which the free seco
 
 
 def simulated_pool(n, seed):
-    """Queries of the paper's pool of five models, from the simulator of RouterBench."""
+    """Return queries of the paper's pool of five models, from the simulator of RouterBench."""
     return datasets.simulate_routerbench(n, seed=seed).select(MODELS)
 
 
 def parts(seed):
-    """Training and test queries of one draw."""
+    """Return training and test queries of one draw."""
     both = simulated_pool(TRAIN_N + TEST_N, seed=100 + seed)
     return both.take(np.arange(TRAIN_N)), both.take(np.arange(TRAIN_N, len(both)))
 
 
 def area(strategy, estimator, test):
-    """Area ×100 under the curve of a strategy."""
+    """Return the area ×100 under the curve of a strategy."""
     return 100 * strategy.frontier(estimator, test).auc()
 
 
 def simple_and_coherent(train, test, noise, seed):
-    """Areas of cascade routing with the paper's estimates and with coherent ones, with their spread and without."""
+    """Return areas of cascade routing with the paper's estimates and coherent ones, with spread and without."""
     found = {}
     for name, coherent in (("paper's estimates", False), ("coherent", True)):
         estimator = NoisyEstimator(*noise, coherent=coherent, seed=seed).fit(train)
@@ -67,7 +67,7 @@ def simple_and_coherent(train, test, noise, seed):
 
 
 def variants(train, test, noise, seed):
-    """Areas of the beliefs between the coherent estimates and six classes with relative laws."""
+    """Return areas of the beliefs between the coherent estimates and six classes with relative laws."""
     box = PandoraRouter()
     alone = NoisyEstimator(*noise, coherent=True, seed=seed).fit(train)
     one, six = (LatentClassEstimator(*noise, classes=h, seed=seed).fit(train) for h in (1, 6))
@@ -83,39 +83,39 @@ def variants(train, test, noise, seed):
 
 
 def relative_classes(train, test, noise, seed):
-    """Area of six classes with relative laws in Pandora's box, the variant that the goal is judged on."""
+    """Return the area of six classes with relative laws in Pandora's box, the variant that the goal is judged on."""
     six = LatentClassEstimator(*noise, classes=6, future="relative", seed=seed).fit(train)
     return {"six classes, relative, Pandora": area(PandoraRouter(), six, test)}
 
 
 @cache
 def patterns():
-    """All vectors of grades that occur in a large simulated pool, shape (patterns, k), and the logs of their shares."""
+    """Return all vectors of grades of a large simulated pool, shape (patterns, k), and the logs of their shares."""
     vectors, times = np.unique(simulated_pool(COUNTED_N, seed=5).quality, axis=0, return_counts=True)
     return vectors, np.log(times / times.sum())
 
 
 def log_likelihood(signals, noise):
-    """Log-likelihood, up to a constant, of every pattern of grades given signals (n, k), shape (n, patterns)."""
+    """Return log-likelihoods, up to a constant, of all patterns given signals (n, k), shape (n, patterns)."""
     vectors, _ = patterns()
     return -((signals**2).sum(axis=1)[:, None] - 2 * signals @ vectors.T + (vectors**2).sum(axis=1)) / 2 / noise**2
 
 
 def posterior(before, after, quality_noise):
-    """Means of all grades given all signals about quality, under the true distribution of grades."""
+    """Return means of all grades given all signals about quality, under the true distribution of grades."""
     vectors, log_share = patterns()
     seen = log_likelihood(before, quality_noise[0]) + log_likelihood(after, quality_noise[1])
     return softmax(log_share + seen, axis=1) @ vectors
 
 
 def costs_given_all(train, test, noise, seed):
-    """Estimates of the costs from all signals about them, one model at a time."""
+    """Return estimates of the costs from all signals about them, one model at a time."""
     alike = NoisyEstimator(*noise, coherent=True, seed=seed).fit(train)
     return alike.beliefs(test, np.ones(test.k, dtype=bool)).cost
 
 
 def free_look(train, test, noise, seed):
-    """Area of a router that sees all signals about quality free of charge, and pays for the answer that it gives."""
+    """Return the area of a router that sees all signals about quality free of charge and pays for its answer."""
     (before, after), _ = noisy_signals(test, *noise, seed)
     seen = TabulatedEstimator(
         posterior(before, after, noise[0]), cost_ex_ante=costs_given_all(train, test, noise, seed)
@@ -124,7 +124,7 @@ def free_look(train, test, noise, seed):
 
 
 def free_second_look(train, test, noise, seed):
-    """Area where a first model is chosen and paid for, and all other signals about quality are free."""
+    """Return the area where a first model is chosen and paid for, and all other signals about quality are free."""
     cost, n, k = costs_given_all(train, test, noise, seed), len(test), test.k
     (before, after), _ = noisy_signals(test, *noise, seed)
     vectors, log_share = patterns()
@@ -148,7 +148,7 @@ def free_second_look(train, test, noise, seed):
 
 
 def seen_with_costs(outcomes, noise, seed):
-    """What a router may know that uses the signals about cost for quality too: posterior means and mean cost signals."""
+    """Return posterior means, and beside them the means of the signals about cost, which tell something too."""
     (before, after), (cost_before, cost_after) = noisy_signals(outcomes, *noise, seed)
     weight = np.square(noise[1][::-1]) / np.square(noise[1]).sum()
     means = posterior(before, after, noise[0])
@@ -157,7 +157,7 @@ def seen_with_costs(outcomes, noise, seed):
 
 @cache
 def corrections(level):
-    """Learners, one for each model, of what the signals about cost add to the posterior means."""
+    """Return learners, one for each model, of what the signals about cost add to the posterior means."""
     learn = simulated_pool(LEARN_N, seed=77)
     means, seen = seen_with_costs(learn, NOISE[level], seed=77)
     options = {"max_iter": 80, "learning_rate": 0.08, "max_leaf_nodes": 12, "min_samples_leaf": 150}
@@ -166,7 +166,7 @@ def corrections(level):
 
 
 def free_look_with_costs(train, test, noise, seed):
-    """Area of the free look if its router lets the signals about cost speak about quality."""
+    """Return the area of the free look if its router lets the signals about cost speak about quality."""
     level = next(name for name, value in NOISE.items() if value == noise)
     means, seen = seen_with_costs(test, noise, seed)
     means = means + np.column_stack([learner.predict(seen) for learner in corrections(level)])
@@ -191,7 +191,7 @@ def correlated_signals(rho):
 
 
 def draw(seed, level, rho=0.0, steps=None):
-    """Areas ×100 of one draw of training queries, test queries and noise, at one level of noise.
+    """Return areas ×100 of one draw of training queries, test queries and noise, at one level of noise.
 
     `steps` are functions of training queries, test queries, noise and seed; default: those of the verdict, and for
     independent errors all others too.
@@ -206,7 +206,7 @@ def draw(seed, level, rho=0.0, steps=None):
 
 
 def stored():
-    """All stored areas: a row for each seed, level and correlation of errors, a column for each variant."""
+    """Return all stored areas: a row for each seed, level and correlation of errors, a column for each variant."""
     return pd.read_csv(STORED, index_col=["rho", "level", "seed"]).sort_index()
 
 

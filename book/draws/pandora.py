@@ -28,7 +28,7 @@ SPLITS, TEXTS_N, LAWS = range(8), 1_000, {"independent": "Gaussian", "empirical"
 
 
 def simulated(seed, size, kind, level):
-    """Areas of all contenders on one draw of queries and noise of simulated RouterBench."""
+    """Return areas of all contenders on one draw of queries and noise of simulated RouterBench."""
     queries = datasets.simulate_routerbench(FIT_N + TEST_N, seed=200 + seed).select(datasets.ROUTERBENCH_POOLS[size])
     fit, test = queries.take(np.arange(FIT_N)), queries.take(np.arange(FIT_N, len(queries)))
     guess = NoisyEstimator(NOISES[level], USD_NOISE, coherent=kind == "coherent", seed=seed).fit(fit)
@@ -36,7 +36,7 @@ def simulated(seed, size, kind, level):
 
 
 def local_curves(seed):
-    """Curves of all contenders and the cascade on a random split of the local pool, by name and law."""
+    """Return curves of all contenders and the cascade on a random split of the local pool, by name and law."""
     learn, judge, _ = datasets.load_sentiment().split(0.25, TEXTS_N / 3_000, 0.75 - TEXTS_N / 3_000, seed=seed)
     trees = ExtraTreesRegressor(20, min_samples_leaf=5, max_features=0.5)
     learned, curves = LearnedEstimator(trees, folds=3, seed=0).fit(learn), {}
@@ -50,17 +50,17 @@ def local_curves(seed):
 
 
 def local(seed):
-    """Areas of all contenders and the cascade on a random split of the local pool, by name and law."""
+    """Return areas of all contenders and the cascade on a random split of the local pool, by name and law."""
     return {key: 100 * curve.auc() for key, curve in local_curves(seed).items()}
 
 
 def stored_simulated():
-    """All stored areas on simulated queries: a row for each number of models, estimates, noise and seed."""
+    """Return all stored areas on simulated queries: a row for each number of models, estimates, noise and seed."""
     return pd.read_csv(SIMULATED, index_col=["size", "kind", "level", "seed"]).sort_index()
 
 
 def stored_local():
-    """All stored areas on the local pool: a row for each split, columns by strategy and law."""
+    """Return all stored areas on the local pool: a row for each split, columns by strategy and law."""
     return pd.read_csv(LOCAL, index_col=0, header=[0, 1])
 
 
