@@ -1,4 +1,4 @@
-"""Draws behind the chapter on joint beliefs: areas under curves ×100 on fresh queries with fresh noise.
+"""Draws behind the chapter on joint beliefs: curves on fresh queries with fresh noise, and the areas under them ×100.
 
 ``python book/draws/joint_beliefs.py`` computes all of them anew and writes `joint_beliefs.csv` beside this file.
 """
@@ -51,41 +51,36 @@ def parts(seed):
     return both.take(np.arange(TRAIN_N)), both.take(np.arange(TRAIN_N, len(both)))
 
 
-def area(strategy, estimator, test):
-    """Return the area ×100 under the curve of a strategy."""
-    return 100 * strategy.frontier(estimator, test).auc()
-
-
 def simple_and_coherent(train, test, noise, seed):
-    """Return areas of cascade routing with the paper's estimates and coherent ones, with spread and without."""
+    """Return curves of cascade routing with the paper's estimates and coherent ones, with spread and without."""
     found = {}
     for name, coherent in (("paper's estimates", False), ("coherent", True)):
         estimator = NoisyEstimator(*noise, coherent=coherent, seed=seed).fit(train)
         for ending, expect in (("", True), (", no-expect", False)):
-            found[name + ending] = area(CascadeRouter(expect=expect), estimator, test)
+            found[name + ending] = CascadeRouter(expect=expect).frontier(estimator, test)
     return found
 
 
 def variants(train, test, noise, seed):
-    """Return areas of the beliefs between the coherent estimates and six classes with relative laws."""
+    """Return curves of the beliefs between the coherent estimates and six classes with relative laws."""
     box = PandoraRouter()
     alone = NoisyEstimator(*noise, coherent=True, seed=seed).fit(train)
     one, six = (LatentClassEstimator(*noise, classes=h, seed=seed).fit(train) for h in (1, 6))
     linear = JointGaussianEstimator(*noise, correlated=False, seed=seed).fit(train)
     return {
-        "coherent, Pandora": area(box, alone, test),
-        "one class, Gaussian law, Pandora": area(box, one.set_params(future="gaussian"), test),
-        "one class, exact law, Pandora": area(box, one.set_params(future="independent"), test),
-        "joint Gaussian, Pandora": area(box, linear, test),
-        "six classes, cascade routing": area(CascadeRouter(), six, test),
-        "six classes, Pandora": area(box, six, test),
+        "coherent, Pandora": box.frontier(alone, test),
+        "one class, Gaussian law, Pandora": box.frontier(one.set_params(future="gaussian"), test),
+        "one class, exact law, Pandora": box.frontier(one.set_params(future="independent"), test),
+        "joint Gaussian, Pandora": box.frontier(linear, test),
+        "six classes, cascade routing": CascadeRouter().frontier(six, test),
+        "six classes, Pandora": box.frontier(six, test),
     }
 
 
 def relative_classes(train, test, noise, seed):
-    """Return the area of six classes with relative laws in Pandora's box, the variant that the goal is judged on."""
+    """Return the curve of six classes with relative laws in Pandora's box, the variant that the goal is judged on."""
     six = LatentClassEstimator(*noise, classes=6, future="relative", seed=seed).fit(train)
-    return {"six classes, relative, Pandora": area(PandoraRouter(), six, test)}
+    return {"six classes, relative, Pandora": PandoraRouter().frontier(six, test)}
 
 
 @cache
@@ -115,16 +110,16 @@ def costs_given_all(train, test, noise, seed):
 
 
 def free_look(train, test, noise, seed):
-    """Return the area of a router that sees all signals about quality free of charge and pays for its answer."""
+    """Return the curve of a router that sees all signals about quality free of charge and pays for its answer."""
     (before, after), _ = noisy_signals(test, *noise, seed)
     seen = TabulatedEstimator(
         posterior(before, after, noise[0]), cost_ex_ante=costs_given_all(train, test, noise, seed)
     )
-    return {"free look": area(Router(), seen, test)}
+    return {"free look": Router().frontier(seen, test)}
 
 
 def free_second_look(train, test, noise, seed):
-    """Return the area where a first model is chosen and paid for, and all other signals about quality are free."""
+    """Return the curve where a first model is chosen and paid for, and all other signals about quality are free."""
     cost, n, k = costs_given_all(train, test, noise, seed), len(test), test.k
     (before, after), _ = noisy_signals(test, *noise, seed)
     vectors, log_share = patterns()
@@ -144,7 +139,7 @@ def free_second_look(train, test, noise, seed):
     spent, graded = (part.ravel() for part in np.transpose(ends, (1, 2, 0)))
     high, low = (np.tile(edge, n) for edge in (np.append(np.inf, WALK[:-1]), WALK))
     leaves = Leaves(np.repeat(np.arange(n), len(WALK)), high, low, spent, graded)
-    return {"free second look": 100 * Frontier.from_leaves("free second look", test, leaves).auc()}
+    return {"free second look": Frontier.from_leaves("free second look", test, leaves)}
 
 
 def seen_with_costs(outcomes, noise, seed):
@@ -166,12 +161,12 @@ def corrections(level):
 
 
 def free_look_with_costs(train, test, noise, seed):
-    """Return the area of the free look if its router lets the signals about cost speak about quality."""
+    """Return the curve of the free look if its router lets the signals about cost speak about quality."""
     level = next(name for name, value in NOISE.items() if value == noise)
     means, seen = seen_with_costs(test, noise, seed)
     means = means + np.column_stack([learner.predict(seen) for learner in corrections(level)])
     better = TabulatedEstimator(means, cost_ex_ante=costs_given_all(train, test, noise, seed))
-    return {"free look, with cost signals": area(Router(), better, test)}
+    return {"free look, with cost signals": Router().frontier(better, test)}
 
 
 def correlated_signals(rho):
@@ -190,19 +185,22 @@ def correlated_signals(rho):
     return signals
 
 
-def draw(seed, level, rho=0.0, steps=None):
-    """Return areas ×100 of one draw of training queries, test queries and noise, at one level of noise.
+VERDICT = (simple_and_coherent, relative_classes)
+OTHERS = (variants, free_look, free_second_look, free_look_with_costs)
 
-    `steps` are functions of training queries, test queries, noise and seed; default: those of the verdict, and for
-    independent errors all others too.
-    """
-    verdict = [simple_and_coherent, relative_classes]
-    others = [variants, free_look, free_second_look, free_look_with_costs] if rho == 0 else []
+
+def curves(seed, level, steps=VERDICT + OTHERS, rho=0.0):
+    """Return the curves of some of the functions above for one draw of training queries, test queries and noise."""
     found, (train, test) = {}, parts(seed)
     with patch("cascade_lib.estimators.noisy.noisy_signals", correlated_signals(rho) if rho else noisy_signals):
-        for step in steps or verdict + others:
+        for step in steps:
             found |= step(train, test, NOISE[level], seed)
     return found
+
+
+def draw(seed, level, steps=VERDICT + OTHERS, rho=0.0):
+    """Return the areas ×100 under these curves."""
+    return {name: 100 * curve.auc() for name, curve in curves(seed, level, steps, rho).items()}
 
 
 def stored():
@@ -212,5 +210,5 @@ def stored():
 
 if __name__ == "__main__":
     cases = pd.MultiIndex.from_product([(0.0, *CORRELATIONS), NOISE, SEEDS], names=["rho", "level", "seed"])
-    found = [draw(seed, level, rho) for rho, level, seed in tqdm(cases)]
+    found = [draw(seed, level, VERDICT if rho else VERDICT + OTHERS, rho) for rho, level, seed in tqdm(cases)]
     pd.DataFrame(found, index=cases).round(3).to_csv(STORED)
