@@ -13,7 +13,8 @@ def margin(values, axis=-1):
 
 def in_words(values, digits=2):
     """Write the mean over draws with its margin, like “+0.10 ± 0.03”."""
-    return f"{np.mean(values) + 0:+.{digits}f} ± {margin(values) + 0:.{digits}f}".replace("-", "−")
+    mean = round(float(np.mean(values)), digits) + 0.0  # no −0.00
+    return f"{mean:+.{digits}f} ± {margin(values):.{digits}f}".replace("-", "−")
 
 
 def settled(values):
