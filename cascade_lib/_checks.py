@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 
 def table(name: str, value: ArrayLike, shape: tuple[int, int] | None = None) -> np.ndarray:
     """Return a read-only (n, k) float copy of `value`; its entries are for `finite` and `non_negative` to judge."""
     try:
-        array = np.array(value, dtype=float)
+        array = _floats(value)
     except (TypeError, ValueError) as error:
         raise TypeError(f"{name} must be a table of numbers with rows of equal length: {error}.") from None
     if array.ndim != 2:
@@ -25,6 +26,18 @@ def table(name: str, value: ArrayLike, shape: tuple[int, int] | None = None) -> 
         raise ValueError(f"{name} has shape {array.shape}, but {shape} is expected: (queries, models).")
     array.flags.writeable = False
     return array
+
+
+def _floats(value: ArrayLike) -> np.ndarray:
+    """Return a float copy in which whatever is missing or masked is NaN; complex numbers and times are no numbers."""
+    if isinstance(value, pd.DataFrame | pd.Series):
+        value = value.to_numpy(na_value=np.nan)
+    array = np.ma.asarray(value)
+    if array.dtype.kind == "O":
+        array = np.where(pd.isna(array.data), np.nan, array.data)
+    elif array.dtype.kind in "cmM":
+        raise TypeError(f"its entries are of type {array.dtype}")
+    return np.array(np.ma.filled(array.astype(float), np.nan))
 
 
 def finite(name: str, array: np.ndarray, models: Sequence[str] | None = None) -> np.ndarray:

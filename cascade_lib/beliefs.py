@@ -94,3 +94,38 @@ class Beliefs:
         """
         law = None if self.law is None else self.law.take(rows)
         return replace(self, mean=self.mean[rows], spread=self.spread[rows], cost=self.cost[rows], law=law)
+
+
+def checked(beliefs: Beliefs, ran: np.ndarray, m: int, who: str) -> Beliefs:
+    """Return what an estimator has said about m queries on which the models in `ran` have run, if it can be planned on.
+
+    Raises
+    ------
+    ValueError
+        If a table is not of shape (m, k), an estimate is NaN or infinite, a cost of a model that may still run is
+        negative, or a spread is negative or not 0 for a model that has run. The message names the estimator.
+    """
+    shape = (m, len(ran))
+    for name, table in (("mean", beliefs.mean), ("spread", beliefs.spread), ("cost", beliefs.cost)):
+        if np.shape(table) != shape:
+            raise ValueError(
+                f"the beliefs of {who} have a {name} of shape {np.shape(table)} where {shape} is expected: one row for "
+                "each query asked about, one column for each model."
+            )
+    cost, usable = np.where(ran, 0.0, beliefs.cost), lambda table: np.isfinite(table) & (table >= 0)
+    _refuse(who, "mean", beliefs.mean, ~np.isfinite(beliefs.mean), "it must be finite")
+    _refuse(who, "cost", cost, ~usable(cost), "it must be finite and 0 or more")
+    _refuse(who, "spread", beliefs.spread, ~usable(beliefs.spread), "it must be finite and 0 or more")
+    # Beyond rounding: some estimators compute the spread of what has run, too.
+    left_over = ran & (beliefs.spread > 1e-9 * (1 + np.abs(beliefs.mean)))
+    _refuse(who, "spread", beliefs.spread, left_over, "it must be 0, for this model has run")
+    return beliefs
+
+
+def _refuse(who: str, name: str, table: np.ndarray, bad: np.ndarray, rule: str) -> None:
+    if bad.any():
+        row, model = np.argwhere(bad)[0]
+        raise ValueError(
+            f"the beliefs of {who} have a {name} of {table[row, model]:g} for query {row} of those asked about and "
+            f"model {model}: {rule}."
+        )

@@ -4,14 +4,15 @@ With b the best estimate among the models that have run and :math:`Q_i` the futu
 models not yet run is worth :math:`E[\max(b, \max_{i \in N} Q_i)]`. Everything here values many sets at once, by
 *doubling*: what is known of the sets of the first j models gives the sets of the first j + 1 in one vectorised step.
 
-Sets of u models are numbered 0 to :math:`2^u - 1`: bit j of the number says whether model j is in the set.
+Sets of u models are numbered 0 to :math:`2^u - 1`: bit j of the number says whether model j is in the set. Where only
+sets of at most so many members are asked for, the others are left out and never listed, and the rest stay in order.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Protocol
 
 import numpy as np
@@ -19,14 +20,16 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 from scipy.stats import qmc
 
-MOST_MODELS = 16
-"""Beyond this many models that have not run, the sets are too many to list."""
+MOST_SETS = 2**16
+"""More sets than this, all those of 16 models, are too many to list."""
 
 # Mass further than this many standard deviations from the mean changes no value by more than 1e-12 spreads.
 _REACH = 7.0
 # Nodes that one Gauss–Legendre panel may have; `_density` says for which lengths they suffice. Where even the most do
 # not, every model gets two panels of its own, one on each side of its mean.
 _NODES = np.array([32, 48, 64, 96, 128, 192, 256])
+# One product of sets takes this many times as long by itself as in a product of matrices.
+_FEW = 8
 # Numbers held at once, for speed (they stay in the cache) more than for memory.
 _AT_ONCE = 2_000_000
 
@@ -45,8 +48,8 @@ class Law(Protocol):
     def pick(self, models: np.ndarray) -> Law:
         """Return the law of some of the models, given by their positions."""
 
-    def sets(self, best: np.ndarray) -> np.ndarray:
-        """Return the value of every set, shape (m, 2**u)."""
+    def sets(self, best: np.ndarray, most: int | None = None) -> np.ndarray:
+        """Return the value of every set of at most `most` models, by default of any: shape (m, 2**u) or less."""
 
     def prefixes(self, best: np.ndarray) -> np.ndarray:
         """Return the value of every prefix, shape (m, u + 1)."""
@@ -61,8 +64,8 @@ class Law(Protocol):
         """Return Weitzman's index of every model, shape (m, u)."""
 
 
-def subsets(u: int) -> np.ndarray:
-    """Return all sets of u models as a bool array of shape (2**u, u), numbered by their bits.
+def subsets(u: int, most: int | None = None) -> np.ndarray:
+    """Return all sets of u models, or those of at most `most`, as a bool array of shape (sets, u), by their bits.
 
     Examples
     --------
@@ -71,12 +74,14 @@ def subsets(u: int) -> np.ndarray:
            [1, 0],
            [0, 1],
            [1, 1]])
+    >>> subsets(40, most=2).shape
+    (821, 40)
     """
-    return (np.arange(2**u)[:, None] >> np.arange(u) & 1).astype(bool)
+    return np.ascontiguousarray(_doubled(np.zeros((u, 1), dtype=bool), np.eye(u, dtype=bool), np.logical_or, most).T)
 
 
-def subset_sums(values: ArrayLike) -> np.ndarray:
-    """Return the sum over every set, shape (m, 2**u), of values of shape (m, u).
+def subset_sums(values: ArrayLike, most: int | None = None) -> np.ndarray:
+    """Return the sum over every set, or over those of at most `most`, shape (m, sets), of values of shape (m, u).
 
     Examples
     --------
@@ -84,10 +89,12 @@ def subset_sums(values: ArrayLike) -> np.ndarray:
     array([[ 0.,  1., 10., 11.]])
     """
     values = np.asarray(values, dtype=float)
-    return _doubled(np.zeros((len(values), 1)), values.T, np.add)
+    return _doubled(np.zeros((len(values), 1)), values.T, np.add, most)
 
 
-def expected_max(mean: ArrayLike | Law, spread: ArrayLike | None = None, best: ArrayLike = -np.inf) -> np.ndarray:
+def expected_max(
+    mean: ArrayLike | Law, spread: ArrayLike | None = None, best: ArrayLike = -np.inf, *, most: int | None = None
+) -> np.ndarray:
     r"""Return the value of every set of models, by default for independent Gaussian future estimates.
 
     .. math:: E[\max(b, \max_{i \in N} Q_i)] = h - \int_b^h \prod_{i \in N} \Phi\Big(\frac{t - \mu_i}{\sigma_i}\Big)\,dt
@@ -103,10 +110,12 @@ def expected_max(mean: ArrayLike | Law, spread: ArrayLike | None = None, best: A
         :math:`\sigma_i \ge 0`, finite.
     best : array_like, shape (m,) or ()
         The best estimate among models that have run, or −∞ if none has.
+    most : int, optional
+        Value only the sets of at most so many models, in the order of their bits. Default: all.
 
     Returns
     -------
-    float array, shape (m, 2**u)
+    float array, shape (m, 2**u), or less with `most`
         Column 0 is `best`: the value of running nothing more. Sets of models without spread, and a single model when
         nothing has run, are exact; everything else has an absolute error below 1e-9 times the largest spread, besides
         rounding relative to the largest of the numbers given.
@@ -114,7 +123,8 @@ def expected_max(mean: ArrayLike | Law, spread: ArrayLike | None = None, best: A
     Raises
     ------
     ValueError
-        If shapes disagree, an entry is NaN or infinite, a spread is negative, or u is more than 16.
+        If shapes disagree, an entry is NaN or infinite, a spread is negative, or there are more than 65,536 sets, which
+        are all those of 16 models.
 
     Notes
     -----
@@ -133,15 +143,17 @@ def expected_max(mean: ArrayLike | Law, spread: ArrayLike | None = None, best: A
     array([[   -inf, 0.     , 0.     , 0.56419]])
     """
     if hasattr(mean, "sets"):
-        return mean.sets(_checked_best(best, len(mean.mean)))
-    mean, spread, best = _checked(mean, spread, best)
-    value = _by_quadrature(mean, spread, best, products_of_sets, 2 ** mean.shape[1])
-    certain = _doubled(np.ones((len(mean), 1), dtype=bool), (spread == 0).T, np.logical_and)
+        return mean.sets(_checked_best(best, len(mean.mean)), most)
+    mean, spread, best = _checked(mean, spread, best, most)
+    products = partial(products_of_sets, most=most)
+    value = _by_quadrature(mean, spread, best, products, number_of_sets(mean.shape[1], most))
+    certain = _doubled(np.ones((len(mean), 1), dtype=bool), (spread == 0).T, np.logical_and, most)
     # Without spread the maximum is certain; and it is never worth less than the best of the means (Jensen).
-    plain = _doubled(best[:, None], mean.T, np.maximum)
+    plain = _doubled(best[:, None], mean.T, np.maximum, most)
     value = np.where(certain, plain, np.maximum(value, plain))
     nothing = np.isneginf(best)
-    value[np.ix_(nothing, 2 ** np.arange(mean.shape[1]))] = mean[nothing]
+    if most != 0:
+        value[np.ix_(nothing, sizes(mean.shape[1], most) == 1)] = mean[nothing]
     return value
 
 
@@ -163,7 +175,7 @@ def nested_expected_max(
     """
     if hasattr(mean, "prefixes"):
         return mean.prefixes(_checked_best(best, len(mean.mean)))
-    mean, spread, best = _checked(mean, spread, best, limit=None)
+    mean, spread, best = _checked(mean, spread, best, most=0)
     value = _by_quadrature(mean, spread, best, products_of_prefixes, mean.shape[1] + 1)
     certain = np.logical_and.accumulate(np.pad(spread == 0, ((0, 0), (1, 0)), constant_values=True), axis=1)
     plain = np.maximum.accumulate(np.column_stack([best, mean]), axis=1)
@@ -236,7 +248,9 @@ def gaussian_samples(mean: np.ndarray, covariance: np.ndarray, draws: np.ndarray
     return mean[..., None] + np.einsum("...ij,tj->...it", root, draws)
 
 
-def max_over_draws(samples: np.ndarray, weight: np.ndarray, best: np.ndarray, *, nested: bool = False) -> np.ndarray:
+def max_over_draws(
+    samples: np.ndarray, weight: np.ndarray, best: np.ndarray, *, most: int | None = None, nested: bool = False
+) -> np.ndarray:
     """Return the weighted mean maximum over joint draws of every set, or with `nested` of every prefix.
 
     Parameters
@@ -247,20 +261,20 @@ def max_over_draws(samples: np.ndarray, weight: np.ndarray, best: np.ndarray, *,
         The weights of the draws, adding up to 1.
     best : float array, shape (m,)
         The best estimate among models that have run, or −∞.
+    most : int, optional
+        Value only the sets of at most so many models.
     nested : bool
         Return the u + 1 prefixes instead of the 2**u sets.
     """
     m, u, size = samples.shape
     weight, start = np.broadcast_to(weight, (m, size)), np.broadcast_to(best[:, None, None], (m, 1, size))
-    value = np.empty((m, u + 1 if nested else 2**u))
+    value = np.empty((m, u + 1 if nested else number_of_sets(u, most)))
     step = max(1, _AT_ONCE // (value.shape[1] * size))
     for rows in (slice(first, first + step) for first in range(0, m, step)):
         if nested:
             table = np.maximum.accumulate(np.concatenate([start[rows], samples[rows]], axis=1), axis=1)
         else:
-            table = start[rows]
-            for sample in samples[rows].transpose(1, 0, 2):
-                table = np.concatenate([table, np.maximum(table, sample[:, None])], axis=1)
+            table = _doubled(start[rows], samples[rows].transpose(1, 0, 2), np.maximum, most)
         # `best` is filled in below; −∞ times a weight of zero would be no number.
         value[rows, 1:] = (table[:, 1:] * weight[rows, None]).sum(axis=2)
     # Without the maximum, a mean of many equal numbers may be rounded below them.
@@ -340,17 +354,14 @@ def clark_max(
 
 
 def _checked(
-    mean: ArrayLike, spread: ArrayLike, best: ArrayLike, limit: int | None = MOST_MODELS
+    mean: ArrayLike, spread: ArrayLike, best: ArrayLike, most: int | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return mean and spread of shape (m, u) and best of shape (m,), or say what is wrong with them."""
     mean = np.asarray(mean, dtype=float)
     if mean.ndim != 2:
         raise ValueError(f"mean must have shape (m, u): rows by models not yet run; got {mean.shape}.")
     m, u = mean.shape
-    if limit is not None and u > limit:
-        raise ValueError(
-            f"{u} models not yet run have {2**u:,} sets; at most {limit} can be listed: use a smaller pool."
-        )
+    number_of_sets(u, most)
     if spread is None:
         raise TypeError(
             "spread is missing: give the standard deviations of the future estimates, shape (m, u) or (u,)."
@@ -383,10 +394,45 @@ def _refuse(name: str, array: np.ndarray, bad: np.ndarray) -> None:
         raise ValueError(f"{name}{place or ''} is {array[tuple(place)]}; it must be finite{also}.")
 
 
-def _doubled(table: np.ndarray, models: np.ndarray, combine: Callable) -> np.ndarray:
-    """Extend a table of the empty set, shape (m, 1), by one model after the other, each doubling the sets."""
+def number_of_sets(u: int, most: int | None = None) -> int:
+    """Return how many sets of u models there are, or how many of at most `most`; refuse more than can be held.
+
+    Examples
+    --------
+    >>> number_of_sets(11), number_of_sets(60, most=2)
+    (2048, 1831)
+    """
+    number = 2**u if most is None or most >= u else sum(math.comb(u, size) for size in range(most + 1))
+    if number > MOST_SETS:
+        raise ValueError(
+            f"{u} models not yet run have {number:,} sets{'' if most is None else f' of at most {most}'}; at most "
+            f"{MOST_SETS:,} can be listed, all those of 16 models: use a smaller pool, or limit the depth."
+        )
+    return number
+
+
+@cache
+def sizes(u: int, most: int | None = None) -> np.ndarray:
+    """Return the number of members of every set, in the order of `subsets`."""
+    found = _doubled(np.zeros((1, 1), dtype=int), np.ones((u, 1), dtype=int), np.add, most)[0]
+    found.flags.writeable = False
+    return found
+
+
+def _doubled(start: np.ndarray, models: np.ndarray, combine: np.ufunc, most: int | None = None) -> np.ndarray:
+    """Extend a table of the empty set, shape (m, 1, …), by one model after the other, each doubling the sets.
+
+    With `most`, only sets with fewer members than that are extended.
+    """
+    u = len(models)
+    table = np.empty((len(start), number_of_sets(u, most), *start.shape[2:]), dtype=start.dtype)
+    table[:, :1] = start
+    size, end = np.zeros(table.shape[1], dtype=int), 1
     for values in models:
-        table = np.concatenate([table, combine(table, values[:, None])], axis=1)
+        small = slice(end) if most is None or most >= u else np.flatnonzero(size[:end] < most)
+        begin, end = end, end + len(size[small])
+        combine(table[:, small], values[:, None], out=table[:, begin:end])
+        size[begin:end] = size[small] + 1
     return table
 
 
@@ -439,7 +485,8 @@ def _integrate(
     """Fill in `value` of `rows`, with `nodes` Gauss–Legendre nodes between any two neighbouring edges."""
     x, weight = _rule(nodes)
     u = mean.shape[1]
-    size = max(1, _AT_ONCE // ((edges.shape[1] - 1) * nodes * (u + 2 ** ((u + 1) // 2)) + value.shape[1]))
+    held = min(value.shape[1], 2 ** ((u + 1) // 2))
+    size = max(1, _AT_ONCE // ((edges.shape[1] - 1) * nodes * (u + held) + value.shape[1]))
     for start in range(0, len(rows), size):
         part = slice(start, start + size)
         row, edge = rows[part], edges[part]
@@ -457,20 +504,25 @@ def _rule(nodes: int) -> tuple[np.ndarray, np.ndarray]:
     return np.polynomial.legendre.leggauss(nodes)
 
 
-def products_of_sets(cdf: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return Σ_t w_t Π_{i in N} cdf_i(t) for all sets N, shape (m, 2**u)."""
-    split = cdf.shape[1] // 2
-    first, second = (_doubled_products(part) for part in (cdf[:, :split], cdf[:, split:]))
-    return np.matmul(second, (first * weight).transpose(0, 2, 1)).reshape(len(cdf), -1)
-
-
-def _doubled_products(cdf: np.ndarray) -> np.ndarray:
-    """Return Π_{i in N} cdf_i(t) for all sets N of a few models, shape (m, 2**u, T)."""
+def products_of_sets(cdf: np.ndarray, weight: np.ndarray, most: int | None = None) -> np.ndarray:
+    """Return Σ_t w_t Π_{i in N} cdf_i(t) for all sets N, or those of at most `most` models, shape (m, sets)."""
     m, u, nodes = cdf.shape
-    table = np.ones((m, 2**u, nodes))
-    for j in range(u):
-        np.multiply(table[:, : 2**j], cdf[:, j : j + 1], out=table[:, 2**j : 2 ** (j + 1)])
-    return table
+    listed = number_of_sets(u, most)
+    # Few of all sets are formed one by one, for the product of matrices knows all or none.
+    if _FEW * listed < 2**u:
+        value, step = np.empty((m, listed)), max(1, _AT_ONCE // (listed * nodes))
+        for rows in (slice(first, first + step) for first in range(0, m, step)):
+            table = _products(cdf[rows], most)
+            value[rows] = np.matmul(table, weight[rows].transpose(0, 2, 1))[:, :, 0]
+        return value
+    first, second = (_products(part) for part in (cdf[:, : u // 2], cdf[:, u // 2 :]))
+    value = np.matmul(second, (first * weight).transpose(0, 2, 1)).reshape(m, -1)
+    return value if listed == 2**u else value[:, sizes(u) <= most]
+
+
+def _products(cdf: np.ndarray, most: int | None = None) -> np.ndarray:
+    """Return Π_{i in N} cdf_i(t) for all sets N, or those of at most `most` models, shape (m, sets, T)."""
+    return _doubled(np.ones((len(cdf), 1, cdf.shape[2])), cdf.transpose(1, 0, 2), np.multiply, most)
 
 
 def products_of_prefixes(cdf: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -24,8 +24,10 @@ from .outcomes import Outcomes
 _REPLICATE_POINTS = 2_000
 # Bootstrap weights held in memory at once (160 MB).
 _WEIGHTS_AT_ONCE = 20_000_000
-# Two means of qualities count as equal if they differ by no more than this.
+# Two means of qualities count as equal if they differ by no more than this, ...
 _ROUNDING = 1e-12
+# ... and two means of costs if they differ by no more than this share: the same numbers may be added in another order.
+_SHARE = 2.0**-40
 
 
 class Leaves(NamedTuple):
@@ -102,24 +104,26 @@ class Frontier:
             How they ended.
         """
         steps = _steps(leaves)
-        last = np.append(_changes(steps.price), True)
+        last = np.flatnonzero(np.append(_changes(steps.price), True))
         n = len(outcomes)
         return cls(
             name=name,
             outcomes=outcomes,
-            lam=np.append(steps.price[last][1:], 0.0),
-            cost=np.cumsum(steps.cost)[last] / n,
-            quality=np.cumsum(steps.quality)[last] / n,
+            lam=np.append(steps.price[last[1:]], 0.0),
+            cost=_running_mean(steps.cost, last, n),
+            quality=_running_mean(steps.quality, last, n),
             steps=steps,
         )
 
     @cached_property
     def budget(self) -> np.ndarray:
-        """The mean cost per query that must be granted to reach each point: the running maximum of `cost`.
+        """The mean cost per query that must be granted to get as far as each point: the running maximum of `cost`.
 
-        The two differ only where estimates of cost were so wrong that a lower price happened to spend less.
+        It starts at the cheapest point, since no budget needs the points before. The two differ only where estimates of
+        cost were so wrong that a lower price happened to spend less.
         """
-        return np.maximum.accumulate(self.cost)
+        granted, _ = _by_budget(self.cost, self.quality)
+        return np.append(np.full(len(self.cost) - len(granted), granted[0]), granted)
 
     def quality_at(self, cost: ArrayLike) -> np.ndarray:
         """Return the mean quality that a mean cost per query buys; NaN below the cheapest point.
@@ -133,7 +137,11 @@ class Frontier:
         >>> omniscient(pool).quality_at([0.5, 2, 100])
         array([ nan, 0.75, 1. ])
         """
-        return np.interp(cost, self.budget, self.quality, left=np.nan)
+        budget, quality = _by_budget(self.cost, self.quality)
+        cost, least = np.asarray(cost, dtype=float), budget[0]
+        # The mean cost of a model is that of the point where it runs alone, whatever the order in which it was summed.
+        cost = np.where(cost >= least * (1 - _SHARE), np.maximum(cost, least), cost)
+        return np.interp(cost, budget, quality, left=np.nan)
 
     def cost_at(self, quality: float) -> float:
         """Return the least mean cost per query at which the curve reaches `quality`; ∞ if it never does.
@@ -144,7 +152,7 @@ class Frontier:
         >>> omniscient(pool).cost_at(0.75), omniscient(pool).cost_at(1.1)
         (2.0, inf)
         """
-        return _cost_at(self.budget, self.quality, quality)
+        return _cost_at(self.cost, self.quality, quality)
 
     def price_for(self, budget: float) -> tuple[float, float]:
         r"""Return the price λ and the share γ of the cheap side of its tie that spend `budget` per query.
@@ -152,7 +160,7 @@ class Frontier:
         Parameters
         ----------
         budget : float
-            Mean cost per query, at least that of the first point. ∞ is allowed.
+            Mean cost per query, at least that of the cheapest point (up to rounding). ∞ is allowed.
 
         Returns
         -------
@@ -176,9 +184,9 @@ class Frontier:
         >>> omniscient(pool).price_for(2.5)
         (0.25, 0.25)
         """
-        least = self.cost[0]
+        least = self.cost.min()
         mend = f"The cheapest this strategy can do here is {least:g} {self.outcomes.cost_unit}".rstrip() + " per query."
-        budget = _checks.number("budget", budget, low=least, high=np.inf, mend=mend)
+        budget = max(_checks.number("budget", budget, low=least * (1 - _SHARE), high=np.inf, mend=mend), least)
         dear = int(np.searchsorted(self.budget, budget, side="right"))
         if dear == len(self.budget):
             return 0.0, 1.0
@@ -204,7 +212,8 @@ class Frontier:
         """
         best = self.quality.max()
         mend = f"The best this strategy does here is {best:g}, for {self.cost_at(best):g} {self.outcomes.cost_unit}"
-        quality = _checks.number("quality", quality, low=-np.inf, high=best, mend=mend.rstrip() + " per query.")
+        mend = mend.rstrip() + " per query."
+        quality = min(_checks.number("quality", quality, low=-np.inf, high=best + _ROUNDING, mend=mend), best)
         dear = int(np.flatnonzero(self.quality >= quality)[0])
         if dear == 0:
             return float(self.lam[0]), 1.0
@@ -222,9 +231,7 @@ class Frontier:
         ----------
         Dekoninck, Baader and Vechev (2025), section on experiments.
         """
-        return float(
-            _auc(self.budget, self.quality, self.outcomes.cost.mean(axis=0), self.outcomes.quality.mean(axis=0))
-        )
+        return float(_auc(self.cost, self.quality, self.outcomes.cost.mean(axis=0), self.outcomes.quality.mean(axis=0)))
 
     def bootstrap(self, resamples: int = 1_000, *, seed: int = 0) -> np.ndarray:
         """Return the AUC on `resamples` samples of as many queries drawn with replacement.
@@ -261,11 +268,10 @@ class Frontier:
             yield from zip(*self._reweighted(weights), strict=True)
 
     def _reweighted(self, weights: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Return budget and quality of the curve, cost and quality of the models, for each row of weights."""
+        """Return cost and quality of the curve, cost and quality of the models, for each row of weights."""
         weights = weights / weights.sum(axis=1, keepdims=True)
         cost, quality = (np.cumsum((grouped.T @ weights.T).T, axis=1) for grouped in self._grouped_steps)
-        models = weights @ self.outcomes.cost, weights @ self.outcomes.quality
-        return np.maximum.accumulate(cost, axis=1), quality, *models
+        return cost, quality, weights @ self.outcomes.cost, weights @ self.outcomes.quality
 
     def compare(self, other: Frontier, *, resamples: int = 1_000, level: float = 0.95, seed: int = 0) -> Comparison:
         """Compare the AUC with that of another curve on the same outcomes by paired bootstrap.
@@ -281,7 +287,7 @@ class Frontier:
         >>> round(omniscient(pool).compare(single_models(pool), resamples=200).difference, 3)
         0.278
         """
-        if self.outcomes is not other.outcomes:
+        if self.outcomes.fingerprint != other.outcomes.fingerprint:
             raise ValueError(f"{self.name!r} and {other.name!r} were played on different outcomes; play both on one.")
         _checks.number("level", level, low=0, high=1, mend="Use 0.95 for a 95% interval.")
         replicates = self.bootstrap(resamples, seed=seed) - other.bootstrap(resamples, seed=seed)
@@ -326,8 +332,8 @@ class Frontier:
             raise ValueError(f"{model!r} costs nothing here, so there is no share of its cost to save.")
         cost = self.cost_at(means["quality"] - _ROUNDING)
         found = [
-            (_cost_at(budget, quality, model_quality[i] - _ROUNDING), model_cost[i])
-            for budget, quality, model_cost, model_quality in self._replicates(resamples, seed)
+            (_cost_at(spent, quality, model_quality[i] - _ROUNDING), model_cost[i])
+            for spent, quality, model_cost, model_quality in self._replicates(resamples, seed)
         ]
         # A sample of free calls only, which happens if most are free, says nothing of a share: nothing is saved there.
         shares = np.sort([1 - c / whole if whole > 0 else 0.0 for c, whole in found])
@@ -491,8 +497,21 @@ def _changes(values: np.ndarray) -> np.ndarray:
     return values[1:] != values[:-1]
 
 
-def _cost_at(budget: np.ndarray, quality: np.ndarray, goal: float) -> float:
+def _running_mean(change: np.ndarray, last: np.ndarray, n: int) -> np.ndarray:
+    """Return the mean over n queries after each of the changes at `last`; the first n are where the queries start."""
+    start = change[:n].mean()
+    return np.append(start, start + np.cumsum(change[n:])[last[1:] - n] / n)
+
+
+def _by_budget(cost: np.ndarray, quality: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the budget and the quality of the points from the cheapest on, which are those that a budget can buy."""
+    start = int(cost.argmin())
+    return np.maximum.accumulate(cost[start:]), quality[start:]
+
+
+def _cost_at(cost: np.ndarray, quality: np.ndarray, goal: float) -> float:
     """Return the least budget at which a curve reaches `goal`, or ∞."""
+    budget, quality = _by_budget(cost, quality)
     reached = np.flatnonzero(quality >= goal)
     if not reached.size:
         return np.inf
@@ -500,13 +519,14 @@ def _cost_at(budget: np.ndarray, quality: np.ndarray, goal: float) -> float:
     return float(np.interp(goal, quality[[j - 1, j]], budget[[j - 1, j]]) if j else budget[0])
 
 
-def _auc(budget: np.ndarray, quality: np.ndarray, model_cost: np.ndarray, model_quality: np.ndarray) -> float:
+def _auc(cost: np.ndarray, quality: np.ndarray, model_cost: np.ndarray, model_quality: np.ndarray) -> float:
     """Return the area under one curve as `Frontier.auc` defines it."""
+    budget, quality = _by_budget(cost, quality)
     low, high = model_cost.min(), model_cost.max()
-    if budget[0] > low:
+    if budget[0] > low * (1 + _SHARE):
         budget, quality = np.append(low, budget), np.append(model_quality.min(), quality)
     if low == high:
-        return np.interp(low, budget, quality)
+        return np.interp(low * (1 + _SHARE), budget, quality)
     # Where several points share a budget the curve jumps: it enters the range above a jump and leaves it below one.
     enter, leave = np.searchsorted(budget, low, side="right"), np.searchsorted(budget, high, side="left")
     left, right = np.interp(low, budget, quality), np.interp(high, budget[: leave + 1], quality[: leave + 1])

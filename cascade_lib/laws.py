@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -55,9 +56,9 @@ class Gaussian:
         """Return the law of some of the models, given by their positions."""
         return Gaussian(self.mean[:, models], self.spread[:, models])
 
-    def sets(self, best: np.ndarray) -> np.ndarray:
-        """Return E[max(best, max over the set)] for every set of models, shape (m, 2**k)."""
-        return expected_max(self.mean, self.spread, best)
+    def sets(self, best: np.ndarray, most: int | None = None) -> np.ndarray:
+        """Return E[max(best, max over the set)] for every set of models, or every one of at most `most`."""
+        return expected_max(self.mean, self.spread, best, most=most)
 
     def prefixes(self, best: np.ndarray) -> np.ndarray:
         """Return E[max(best, max over the prefix)] for every prefix, shape (m, k + 1)."""
@@ -141,9 +142,9 @@ class JointGaussian:
         samples = gaussian_samples(self.mean, self.covariance, self.draws)
         return Draws(samples[:, models])
 
-    def sets(self, best: np.ndarray) -> np.ndarray:
-        """Return E[max(best, max over the set)] for every set of models, shape (m, 2**k)."""
-        return self.pick(slice(None)).sets(best)
+    def sets(self, best: np.ndarray, most: int | None = None) -> np.ndarray:
+        """Return E[max(best, max over the set)] for every set of models, or every one of at most `most`."""
+        return self.pick(slice(None)).sets(best, most)
 
     def prefixes(self, best: np.ndarray) -> np.ndarray:
         """Return E[max(best, max over the prefix)] for every prefix, shape (m, k + 1)."""
@@ -224,9 +225,9 @@ class Atoms:
         """Return the law of some of the models, given by their positions."""
         return Atoms(self.value[:, models], self.weight[:, models])
 
-    def sets(self, best: np.ndarray) -> np.ndarray:
-        """Return E[max(best, max over the set)] for every set of models, shape (m, 2**k)."""
-        return self._integrate(best, products_of_sets)
+    def sets(self, best: np.ndarray, most: int | None = None) -> np.ndarray:
+        """Return E[max(best, max over the set)] for every set of models, or every one of at most `most`."""
+        return self._integrate(best, partial(products_of_sets, most=most))
 
     def prefixes(self, best: np.ndarray) -> np.ndarray:
         """Return E[max(best, max over the prefix)] for every prefix, shape (m, k + 1)."""
@@ -325,9 +326,9 @@ class Draws:
         """Return the law of some of the models, given by their positions."""
         return Draws(self.value[:, models], self.weight)
 
-    def sets(self, best: np.ndarray) -> np.ndarray:
-        """Return E[max(best, max over the set)] for every set of models, shape (m, 2**k)."""
-        return max_over_draws(self.value, self.weight, best)
+    def sets(self, best: np.ndarray, most: int | None = None) -> np.ndarray:
+        """Return E[max(best, max over the set)] for every set of models, or every one of at most `most`."""
+        return max_over_draws(self.value, self.weight, best, most=most)
 
     def prefixes(self, best: np.ndarray) -> np.ndarray:
         """Return E[max(best, max over the prefix)] for every prefix, shape (m, k + 1)."""

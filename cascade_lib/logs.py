@@ -85,7 +85,7 @@ def read_log(
     ...                         "a,7,false,1,true,5\nb,3,true,1,true,6\n")
     ...     pool = read_log(path, cost_unit="USD")
     >>> pool.models, pool.quality.tolist(), pool.query["words"].tolist()
-    (('small', 'large'), [[0.0, 1.0], [1.0, 1.0]], [7, 3])
+    (('small', 'large'), [[0.0, 1.0], [1.0, 1.0]], [7.0, 3.0])
     """
     path = Path(path)
     frame = _table(path)

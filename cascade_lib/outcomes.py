@@ -6,8 +6,9 @@ estimates, budgets or strategies.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 
@@ -18,6 +19,23 @@ from numpy.typing import ArrayLike
 from . import _checks
 
 _FOUR_DIGITS = "{:.4g}".format
+# Kinds of columns of numbers, by the names that pandas has for them.
+_NUMBERS = frozenset({"integer", "floating", "mixed-integer-float", "boolean", "decimal", "empty"})
+# The columns that a long table always has; a feature of one of these names gets a prefix there.
+_COLUMNS = ("query", "model", "quality", "cost")
+
+
+class _Copied:
+    """A field that hands out copies, for a data frame cannot be made read-only."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._kept = f"_{name}"
+
+    def __get__(self, outcomes: Outcomes | None, owner: type) -> pd.DataFrame | None:
+        return None if outcomes is None else getattr(outcomes, self._kept).copy()
+
+    def __set__(self, outcomes: Outcomes, value: pd.DataFrame | None) -> None:
+        object.__setattr__(outcomes, self._kept, value)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -33,7 +51,9 @@ class Outcomes:
     models : sequence of k distinct str, optional
         Names of the columns. Default: ``model-0``, ``model-1``, …
     query : pandas.DataFrame with n rows, optional
-        Ex-ante features: what is known of a query before any model has been called. Its index names the queries.
+        Ex-ante features: what is known of a query before any model has been called. Its index names the queries; rows
+        with equal names are copies of one query. Numbers are kept as float64, labels and texts as str, names of columns
+        as str, so that a query is the same whichever type of column it came in.
     answers : mapping of str to array_like of shape (n, k), optional
         Post-hoc features: what is known of an answer once it has been given, e.g. its margin. NaN means missing.
     cost_unit : str, optional
@@ -44,12 +64,14 @@ class Outcomes:
     TypeError
         If a table is not made of numbers, or `query` is not a data frame.
     ValueError
-        If shapes disagree, a table is empty, an entry of quality or cost is NaN or infinite, a cost is negative or a
-        model name occurs twice. The message names the argument, the first bad row and model, and the mend.
+        If shapes disagree, a table is empty, an entry of quality or cost is NaN or infinite, a cost is negative, a name
+        of a model or of a column occurs twice, or a query has no name. The message names the argument, the first bad
+        row and model, and the mend.
 
     Notes
     -----
-    The arrays are copied and read-only, so that no later step can change the data under an analysis.
+    The arrays are copied and read-only, and `query` hands out copies, so that no later step can change the data under
+    an analysis.
 
     Examples
     --------
@@ -64,7 +86,7 @@ class Outcomes:
     quality: np.ndarray
     cost: np.ndarray
     models: tuple[str, ...] = None
-    query: pd.DataFrame = None
+    query: pd.DataFrame = _Copied()
     answers: Mapping[str, np.ndarray] = None
     cost_unit: str = ""
 
@@ -77,15 +99,26 @@ class Outcomes:
             "quality": _checks.finite("quality", quality, models),
             "cost": _checks.non_negative("cost", cost, models),
             "models": models,
-            "query": _query_frame(self.query, len(quality)),
+            "query": _query_frame(self._query, len(quality)),
             "answers": _answer_tables(self.answers, quality.shape),
         }
         for field, value in checked.items():
             object.__setattr__(self, field, value)
 
+    def _with(self, **changed: object) -> Outcomes:
+        """Return the same with other fields, which were checked when this was built; their arrays become read-only."""
+        fields = {"quality": self.quality, "cost": self.cost, "models": self.models, "query": self._query}
+        fields |= {"answers": self.answers, "cost_unit": self.cost_unit} | changed
+        for array in (fields["quality"], fields["cost"], *fields["answers"].values()):
+            array.flags.writeable = False
+        other = object.__new__(type(self))
+        for field, value in fields.items():
+            object.__setattr__(other, field, value)
+        return other
+
     def __reduce__(self) -> tuple:
         """Let workers of a parallel run have a copy: it is built anew, and so checked and frozen."""
-        return type(self), (self.quality, self.cost, self.models, self.query, dict(self.answers), self.cost_unit)
+        return type(self), (self.quality, self.cost, self.models, self._query, dict(self.answers), self.cost_unit)
 
     def __len__(self) -> int:
         """Return the number of queries, n."""
@@ -95,6 +128,21 @@ class Outcomes:
     def k(self) -> int:
         """The number of models."""
         return len(self.models)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of all there is in it: equal for equal outcomes, also in another process or read from another file.
+
+        Examples
+        --------
+        >>> Outcomes([[0, 1]], [[1, 5]]).fingerprint == Outcomes([[0.0, 1.0]], [[1.0, 5.0]]).fingerprint
+        True
+        """
+        tables = {"quality": self.quality, "cost": self.cost, **self.answers}
+        parts = [repr((self.quality.shape, self.models, list(tables), list(self._query), self.cost_unit)).encode()]
+        parts += [_hashes(table.ravel()).tobytes() for table in tables.values()]
+        parts.append(pd.util.hash_pandas_object(self._query, categorize=False).to_numpy().tobytes())
+        return hashlib.blake2b(b"".join(parts), digest_size=16).hexdigest()
 
     @cached_property
     def summary(self) -> pd.DataFrame:
@@ -128,9 +176,12 @@ class Outcomes:
         2
         """
         rows = np.asarray(rows)
-        answers = {name: values[rows] for name, values in self.answers.items()}
-        return replace(
-            self, quality=self.quality[rows], cost=self.cost[rows], query=self.query.iloc[rows], answers=answers
+        rows = np.arange(len(self))[rows if rows.size else rows.astype(int)].reshape(-1)
+        if not len(rows):
+            raise ValueError("rows names no query: at least one is needed.")
+        answers = MappingProxyType({name: values[rows] for name, values in self.answers.items()})
+        return self._with(
+            quality=self.quality[rows], cost=self.cost[rows], query=self._query.iloc[rows], answers=answers
         )
 
     def select(self, models: Sequence[str]) -> Outcomes:
@@ -138,25 +189,29 @@ class Outcomes:
 
         Raises
         ------
+        TypeError
+            If `models` is a single string.
         ValueError
-            If a name is not in the pool; the message lists those that are.
+            If a name is not in the pool, occurs twice or there is none; the message lists those that are.
 
         Examples
         --------
         >>> Outcomes([[0, 1]], [[1, 5]], models=["small", "large"]).select(["large"]).models
         ('large',)
         """
+        models = _checks.names(models, len(models))
         unknown = [name for name in models if name not in self.models]
-        if unknown:
+        if unknown or not models:
             raise ValueError(f"models not in this pool: {', '.join(unknown)}. It has: {', '.join(self.models)}.")
         columns = [self.models.index(name) for name in models]
-        answers = {name: values[:, columns] for name, values in self.answers.items()}
-        return replace(
-            self, quality=self.quality[:, columns], cost=self.cost[:, columns], models=tuple(models), answers=answers
-        )
+        answers = MappingProxyType({name: values[:, columns] for name, values in self.answers.items()})
+        return self._with(quality=self.quality[:, columns], cost=self.cost[:, columns], models=models, answers=answers)
 
     def split(self, *shares: float, seed: int) -> tuple[Outcomes, ...]:
         """Split the queries at random into disjoint parts whose sizes have the given shares.
+
+        Copies of one query, i.e. rows with the same name, stay together. Within a part the rows keep their order: if
+        the table is sorted, by topic say, then so is every part, and its first rows are no random sample of it.
 
         Parameters
         ----------
@@ -178,11 +233,16 @@ class Outcomes:
         """
         if not shares or min(shares) <= 0 or not np.isclose(sum(shares), 1):
             raise ValueError(f"shares must be positive and add up to 1; got {shares}, which add up to {sum(shares):g}.")
-        cuts = np.round(np.cumsum(shares)[:-1] * len(self)).astype(int)
-        parts = np.split(np.random.default_rng(seed).permutation(len(self)), cuts)
+        names, distinct = pd.factorize(self._query.index)
+        order = np.random.default_rng(seed).permutation(len(distinct))
+        sizes = np.cumsum(np.bincount(names)[order])
+        parts = np.split(order, np.searchsorted(sizes, np.round(np.cumsum(shares)[:-1] * len(self)), side="right"))
         if not all(len(part) for part in parts):
-            raise ValueError(f"{len(self)} queries are too few for the shares {shares}: a part would be empty.")
-        return tuple(self.take(np.sort(part)) for part in parts)
+            raise ValueError(
+                f"{len(self)} queries, {len(distinct)} of them distinct, are too few for the shares {shares}: a part "
+                "would be empty."
+            )
+        return tuple(self.take(np.isin(names, part)) for part in parts)
 
     def resample(self, n: int | None = None, *, seed: int) -> Outcomes:
         """Draw `n` queries with replacement (default: as many as there are).
@@ -214,9 +274,10 @@ class Outcomes:
             Columns ``query``, ``model``, ``quality`` and ``cost``, one row for every pair of query and model, in any
             order of rows. Queries and models keep the order in which they first appear.
         query_features : sequence of str
-            Columns known before any call; they must not differ between the rows of one query.
+            Columns known before any call; they must not differ between the rows of one query. A prefix ``query:`` is
+            taken off their names.
         answer_features : sequence of str
-            Columns known after the call, one value per query and model.
+            Columns known after the call, one value per query and model. A prefix ``answer:`` is taken off.
         cost_unit : str
             The unit of the column ``cost``.
 
@@ -245,17 +306,21 @@ class Outcomes:
         grid = cells.reindex(pd.MultiIndex.from_product([queries, models]))
         shape = (len(queries), len(models))
         features = frame.drop_duplicates("query").set_index("query")[list(query_features)]
+        features.columns = [str(name).removeprefix("query:") for name in features]
+        tables = {name: grid[name].to_numpy().reshape(shape) for name in answer_features}
         return cls(
             grid["quality"].to_numpy().reshape(shape),
             grid["cost"].to_numpy().reshape(shape),
             models=models,
             query=features,
-            answers={name: grid[name].to_numpy().reshape(shape) for name in answer_features},
+            answers={str(name).removeprefix("answer:"): table for name, table in tables.items()},
             cost_unit=cost_unit,
         )
 
     def to_frame(self) -> pd.DataFrame:
         """Return a long table with one row per query and model: the inverse of `from_frame`.
+
+        Where a feature has the name of another column, it is written as ``query:NAME`` or ``answer:NAME``.
 
         Examples
         --------
@@ -264,14 +329,12 @@ class Outcomes:
         0      0  small      0.0   1.0
         1      0  large      1.0   5.0
         """
-        columns = {
-            "query": np.repeat(self.query.index.to_numpy(), self.k),
-            "model": np.tile(self.models, len(self)),
-            "quality": self.quality.ravel(),
-            "cost": self.cost.ravel(),
-        }
-        columns |= {name: np.repeat(self.query[name].to_numpy(), self.k) for name in self.query}
-        columns |= {name: values.ravel() for name, values in self.answers.items()}
+        names = np.repeat(self._query.index.to_numpy(), self.k), np.tile(self.models, len(self))
+        columns = dict(zip(_COLUMNS, (*names, self.quality.ravel(), self.cost.ravel()), strict=True))
+        for name, values in self._query.items():
+            columns[f"query:{name}" if name in _COLUMNS else name] = np.repeat(values.to_numpy(), self.k)
+        for name, table in self.answers.items():
+            columns[f"answer:{name}" if name in columns else name] = table.ravel()
         return pd.DataFrame(columns)
 
 
@@ -282,15 +345,41 @@ def _query_frame(query: pd.DataFrame | None, n: int) -> pd.DataFrame:
         raise TypeError(f"query must be a pandas DataFrame with {n} rows; got {type(query).__name__}.")
     if len(query) != n:
         raise ValueError(f"query has {len(query)} rows, but quality has {n}: one row of features per query is needed.")
-    return query
+    if query.index.hasnans:
+        raise ValueError(f"the query in row {query.index.isna().argmax()} has no name: give it one in the index.")
+    names = [str(name) for name in query.columns]
+    repeated = [name for name in names if names.count(name) > 1]
+    if repeated:
+        raise ValueError(f"query has several columns named {repeated[0]!r}: rename or drop all but one.")
+    columns = {name: _normal(query.iloc[:, i]) for i, name in enumerate(names)}
+    return pd.DataFrame(columns, index=query.index.copy())
+
+
+def _normal(column: pd.Series) -> pd.Series:
+    """Return a copy of a column with one type for all of a kind: bool, float64, or str in a column of objects."""
+    kind = pd.api.types.infer_dtype(column, skipna=True)
+    if kind == "boolean" and not column.hasnans:
+        return column.astype(bool)
+    if kind in _NUMBERS:
+        return pd.Series(column.to_numpy(dtype=float, na_value=np.nan), index=column.index)
+    if kind in ("string", "categorical"):
+        texts = [np.nan if missing else str(value) for value, missing in zip(column, column.isna(), strict=True)]
+        return pd.Series(texts, index=column.index, dtype=object)
+    return column.copy()
+
+
+def _hashes(values: np.ndarray) -> np.ndarray:
+    return pd.util.hash_array(values, categorize=False)
 
 
 def _answer_tables(answers: Mapping[str, ArrayLike] | None, shape: tuple[int, int]) -> Mapping[str, np.ndarray]:
-    tables = {str(name): np.array(values) for name, values in (answers or {}).items()}
-    for name, values in tables.items():
-        if values.shape != shape:
-            raise ValueError(f"answers[{name!r}] has shape {values.shape}, but {shape} is expected: (queries, models).")
-        values.flags.writeable = False
+    tables = {}
+    for name, values in (answers or {}).items():
+        given = values if isinstance(values, np.ndarray) else np.array(values, dtype=object)
+        if given.shape != shape:
+            raise ValueError(f"answers[{name!r}] has shape {given.shape}, but {shape} is expected: (queries, models).")
+        tables[str(name)] = _normal(pd.Series(given.ravel())).to_numpy(copy=True).reshape(shape)
+        tables[str(name)].flags.writeable = False
     return MappingProxyType(tables)
 
 

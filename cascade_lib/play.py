@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from . import _checks, envelope
-from .beliefs import Beliefs
+from .beliefs import Beliefs, checked
 from .estimators import Estimator
 from .frontier import Leaves
 from .outcomes import Outcomes
@@ -114,7 +114,9 @@ def play(mover: Mover, estimator: Estimator, outcomes: Outcomes, lam: float, *, 
     """Play a strategy at one price; see `Strategy.play`."""
     lam = _checks.number("lam", lam, low=0, high=np.inf, mend="A price is quality per unit of cost.")
     n, k = outcomes.quality.shape
-    dear = np.zeros(n, dtype=bool) if dear is None else dear
+    dear = np.zeros(n, dtype=bool) if dear is None else np.asarray(dear)
+    if dear.shape != (n,) or dear.dtype != bool:
+        raise ValueError(f"dear must hold True or False for each of the {n} queries; got {dear.dtype} {dear.shape}.")
     ran, answer = np.zeros((n, k), dtype=bool), np.empty(n, dtype=int)
     order = np.full((n, k), STOP)
     pending = {0: [np.arange(n)]}
@@ -153,7 +155,9 @@ def decide(
     dear : bool
         Whether a tie at `lam` goes to the dearest choice.
     """
-    state, row = int(ran @ (1 << np.arange(query.k))), np.array([0])
+    if (ran | barred).all():
+        return STOP
+    state, row = sum(1 << i for i in np.flatnonzero(ran).tolist()), np.array([0])
     segs, _ = _moves(mover, estimator, query, state, row, np.array([lam]), barred)
     return int(envelope.at_price(segs, lam, np.array([dear]))[0])
 
@@ -205,9 +209,10 @@ def _moves(
     m, ran = len(queries), _models_in(state, outcomes.k)
     if mover.depth == state.bit_count() == 1:
         return _always(np.full(m, STOP)), np.full(m, ran.argmax())
-    beliefs = estimator.beliefs(outcomes, ran, queries)
+    beliefs = checked(estimator.beliefs(outcomes, ran, queries), ran, m, type(estimator).__name__)
     answer = mover.answer(beliefs) if state else np.full(m, STOP)
-    if state.bit_count() == (mover.depth or outcomes.k):
+    # A live session may have been told of more models than the strategy would have run.
+    if state.bit_count() >= (mover.depth or outcomes.k):
         return _always(np.full(m, STOP)), answer
     # At this step a unit of cost is charged weight · λ, so that every breakpoint in λ moves by 1 / weight.
     weight = 1.0 if mover.step_prices is None else mover.step_prices[state.bit_count()]
@@ -285,4 +290,5 @@ def _leaves(
 
 def _models_in(state: int, k: int) -> np.ndarray:
     """Return the set of models that the bits of `state` stand for, bool (k,)."""
-    return (state >> np.arange(k) & 1).astype(bool)
+    # Bit by bit, for the sets of more than 63 models do not fit into the integers of NumPy.
+    return np.array([state >> i & 1 for i in range(k)], dtype=bool)

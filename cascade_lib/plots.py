@@ -103,16 +103,24 @@ def frontiers(curves: Sequence[Frontier], *, ax: Axes | None = None, **line) -> 
     **line
         Options for ``Axes.plot`` that override the style.
 
+    Raises
+    ------
+    ValueError
+        If there is no curve.
+
     Examples
     --------
     >>> ax = frontiers([single_models(Outcomes([[0, 1]], [[1, 5]]))])
     >>> ax.get_ylabel()
     'mean quality'
     """
+    if not len(curves):
+        raise ValueError("there is no curve to draw: give at least one.")
     ax = _axes(ax)
     for curve in curves:
+        start = int(curve.cost.argmin())  # no budget buys the points before the cheapest
         end = max(curve.budget[-1], curve.outcomes.cost.mean(axis=0).max())
-        points = np.append(curve.budget, end), np.append(curve.quality, curve.quality[-1])
+        points = np.append(curve.budget[start:], end), np.append(curve.quality[start:], curve.quality[-1])
         ax.plot(*points, **{"label": curve.name, **LINES.get(curve.name, {}), **line})
     ax.set(xlabel=cost_label("mean cost per query", curves[0].outcomes), ylabel="mean quality")
     ax.legend(loc="lower right")

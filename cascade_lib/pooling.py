@@ -17,10 +17,11 @@ def pool_frontiers(curves: Iterable[Frontier], *, points: int = 2_000) -> Fronti
     Parameters
     ----------
     curves : iterable of Frontier
-        The curves, e.g. a generator that plays one chunk of queries after the other. Each is reduced to `points` prices
-        and the means of its models before the next is asked for.
+        The curves, e.g. a generator that plays one chunk of queries after the other. Of each only price, cost and
+        quality of its points and the means of its models are kept when the next is asked for.
     points : int
-        At how many prices the pooled curve is kept: those of the first curve, or evenly chosen ones of them.
+        At how many prices the pooled curve is kept: all those of all curves, or evenly chosen ones of them, the first
+        and the last included. So both ends of the pooled curve are exact.
 
     Returns
     -------
@@ -50,25 +51,24 @@ def pool_frontiers(curves: Iterable[Frontier], *, points: int = 2_000) -> Fronti
     >>> pool_frontiers(omniscient(chunk) for chunk in chunks)
     omniscient: 2 points, cost 1 to 3, quality 0.5 to 1, AUC 0.8750
     """
-    points = int(_checks.number("points", points, low=1, high=1e9, mend="2,000 is a good choice."))
+    points = int(_checks.number("points", points, low=2, high=1e9, mend="2,000 is a good choice."))
     sizes, kept, models = [], [], []
     first = None
     for curve in curves:
-        if first is None:
-            first = (curve.name, curve.outcomes.models, curve.outcomes.cost_unit)
-            prices = _some(curve.lam, points)
         here = (curve.name, curve.outcomes.models, curve.outcomes.cost_unit)
+        first = first or here
         if here != first:
             raise ValueError(f"curve {len(sizes)} is of {here}, but the first of {first}: pool curves of one kind.")
-        at = np.searchsorted(-curve.lam, -prices)
         sizes.append(len(curve.outcomes))
-        kept.append((curve.cost[at], curve.quality[at]))
+        kept.append((curve.lam, curve.cost, curve.quality))
         models.append((curve.outcomes.cost.mean(axis=0), curve.outcomes.quality.mean(axis=0)))
     if first is None:
         raise ValueError("there is no curve to pool: give at least one.")
     name, names, unit = first
+    prices = _some(np.unique(np.concatenate([lam for lam, *_ in kept]))[::-1], points)
     scale = np.array(sizes)[:, None] / np.mean(sizes)
-    cost, quality = (np.array(part) * scale for part in zip(*kept, strict=True))
+    places = [np.searchsorted(-lam, -prices) for lam, *_ in kept]
+    cost, quality = (scale * [curve[which][at] for curve, at in zip(kept, places, strict=True)] for which in (1, 2))
     model_cost, model_quality = (np.array(part) * scale for part in zip(*models, strict=True))
     outcomes = Outcomes(model_quality, model_cost, names, cost_unit=unit)
     chunk = np.repeat(np.arange(len(sizes)), len(prices))
@@ -77,7 +77,7 @@ def pool_frontiers(curves: Iterable[Frontier], *, points: int = 2_000) -> Fronti
 
 
 def _some(prices: np.ndarray, points: int) -> np.ndarray:
-    """Return at most `points` of some falling prices, evenly chosen by rank, the last one included."""
+    """Return at most `points` of some falling prices, evenly chosen by rank, the first and the last one included."""
     if len(prices) <= points:
         return prices
-    return prices[np.linspace(len(prices) - 1, 0, points).round().astype(int)[::-1]]
+    return prices[np.linspace(0, len(prices) - 1, points).round().astype(int)]

@@ -11,8 +11,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from .beliefs import Beliefs
+from .estimators import Estimator
 from .expected_max import subset_sums, subsets
-from .strategy import PlanningStrategy, Plans, chain
+from .frontier import Frontier
+from .outcomes import Outcomes
+from .strategy import PlanningStrategy, Plans, everyone, open_to
+
+# The quality of a perfect answer, if nothing else is said, and by how much rounding may exceed it.
+_PERFECT, _ROUNDING = 1.0, 1e-12
 
 
 class Router(PlanningStrategy):
@@ -95,8 +101,7 @@ class Cascade(_InOrder):
 
     def plans(self, beliefs: Beliefs) -> Plans:
         """Return one plan for each prefix that is at least as long as what has run."""
-        order = chain(self.order, len(beliefs.ran))
-        left = order[np.isin(order, beliefs.left)]
+        left = open_to(self.order, beliefs)
         value = beliefs.future(left, expect=self.expect).prefixes(beliefs.best)
         cost = np.cumsum(beliefs.cost[:, left], axis=1)
         members = np.zeros((len(left) + 1, len(beliefs.ran)), dtype=bool)
@@ -115,8 +120,9 @@ class ThresholdCascade(_InOrder):
     order : sequence of int, optional
         Positions of the models in the order in which they run; a model that is left out never runs. Default: all, in
         the order of the columns.
-    ceiling : float
-        The highest threshold of interest; estimates above it always stop. Default: 1, a perfect answer.
+    ceiling : float, optional
+        The highest threshold of interest; estimates above it always stop. Default: 1, a perfect answer. Where quality
+        has another scale give its largest value, as `study` does: `frontier` and `fit` refuse the default there.
 
     Notes
     -----
@@ -139,26 +145,36 @@ class ThresholdCascade(_InOrder):
 
     name = "threshold cascade"
 
-    def __init__(self, order: Sequence[int] | None = None, *, ceiling: float = 1.0) -> None:
+    def __init__(self, order: Sequence[int] | None = None, *, ceiling: float | None = None) -> None:
         super().__init__(order)
         self.ceiling = ceiling
 
     def plans(self, beliefs: Beliefs) -> Plans:
         """Return two plans: stop with the last answer, or run the next model and hope for the best."""
-        order = chain(self.order, len(beliefs.ran))
-        m, left = len(beliefs), order[np.isin(order, beliefs.left)]
+        m, left = len(beliefs), open_to(self.order, beliefs)
         stop = beliefs.mean[:, self._last(beliefs)] if beliefs.ran.any() else np.full(m, -np.inf)
         members = np.zeros((2, len(beliefs.ran)), dtype=bool)
         members[1, left[:1]] = True
-        value = np.column_stack([stop, np.full(m, self.ceiling if left.size else -np.inf)])
+        ceiling = _PERFECT if self.ceiling is None else self.ceiling
+        value = np.column_stack([stop, np.full(m, ceiling if left.size else -np.inf)])
         return Plans(np.tile([0.0, 1.0], (m, 1)), value, members)
+
+    def frontier(self, estimator: Estimator, outcomes: Outcomes) -> Frontier:
+        """Play at every threshold at once; see `Strategy.frontier`."""
+        most = outcomes.quality.max()
+        if self.ceiling is None and most > _PERFECT + _ROUNDING:
+            raise ValueError(
+                f"quality reaches {most:g} on these outcomes, but the highest threshold of a threshold cascade is "
+                f"{_PERFECT:g} by default: give it the quality of a perfect answer, e.g. ceiling={most:g}."
+            )
+        return super().frontier(estimator, outcomes)
 
     def answer(self, beliefs: Beliefs) -> np.ndarray:
         """Return the last model that ran."""
         return np.full(len(beliefs), self._last(beliefs))
 
     def _last(self, beliefs: Beliefs) -> int:
-        order = chain(self.order, len(beliefs.ran))
+        order = everyone(self.order, len(beliefs.ran))
         return int(order[beliefs.ran[order]][-1])
 
 
@@ -187,7 +203,8 @@ class CascadeRouter(PlanningStrategy):
 
     Notes
     -----
-    All :math:`2^u` plans of a state with u models left are valued at once, which takes :math:`O(2^u)` work per query.
+    All plans of a state are valued at once. With u models left there are :math:`2^u` of them, or with a `depth` only
+    the sets of as many models as may still run: 1,831 for depth 2 and 60 models.
 
     References
     ----------
@@ -232,15 +249,14 @@ class CascadeRouter(PlanningStrategy):
 
     def plans(self, beliefs: Beliefs) -> Plans:
         """Return one plan for each set of models that may still run, the empty one included."""
-        k = len(beliefs.ran)
-        left = np.intersect1d(beliefs.left, chain(self.order, k))
-        sets = subsets(len(left))
-        size, room = sets.sum(axis=1), k if self.depth is None else self.depth - int(beliefs.ran.sum())
-        allowed = size <= (1 if self.greedy else room)
-        members = np.zeros((int(allowed.sum()), k), dtype=bool)
-        members[:, left] = sets[allowed]
-        value = beliefs.future(left, expect=self.expect).sets(beliefs.best)
-        return Plans(subset_sums(beliefs.cost[:, left])[:, allowed], value[:, allowed], members)
+        left = np.sort(open_to(self.order, beliefs))
+        room = None if self.depth is None else max(self.depth - int(beliefs.ran.sum()), 0)
+        most = room if not self.greedy else 1 if room is None else min(room, 1)
+        sets = subsets(len(left), most)
+        members = np.zeros((len(sets), len(beliefs.ran)), dtype=bool)
+        members[:, left] = sets
+        value = beliefs.future(left, expect=self.expect).sets(beliefs.best, most)
+        return Plans(subset_sums(beliefs.cost[:, left], most), value, members)
 
     def next_model(self, cost: np.ndarray, members: np.ndarray) -> np.ndarray:
         """Return the member of each plan that is cheapest in expectation, or the first in `order` if one was given."""

@@ -160,8 +160,8 @@ class Strategy(ABC):
     def with_step_prices(self, estimator: Estimator, outcomes: Outcomes, *, lam: float, sweeps: int = 2) -> Strategy:
         r"""Return the same strategy with a price of its own for every step, :math:`\lambda_j = w_j \lambda`.
 
-        Starting from one price for all, each step's price in turn is set to the one that maximises the realised
-        mean quality − λ · mean cost on `outcomes` with the others held fixed.
+        First one price for all steps, then each step's price in turn with the others held fixed, is set to the one that
+        maximises the realised mean quality − λ · mean cost on `outcomes`.
 
         Parameters
         ----------
@@ -187,12 +187,13 @@ class Strategy(ABC):
         tuned = copy(self)
         tuned.step_prices = (1.0,) * outcomes.k
         steps = range(self.depth or outcomes.k)
-        for step in [step for _ in range(sweeps) for step in steps]:
+        # λ itself is a poor place to start from where it is no price, as in a threshold cascade.
+        for step in [None, *(step for _ in range(sweeps) for step in steps)]:
             tuned.step_prices = tuned._line_search(estimator, outcomes, lam, step)
         return tuned
 
-    def _line_search(self, estimator: Estimator, outcomes: Outcomes, lam: float, step: int) -> tuple[float, ...]:
-        """Return the step prices with the one of `step` set to its best value, or left alone if that is as good."""
+    def _line_search(self, estimator: Estimator, outcomes: Outcomes, lam: float, step: int | None) -> tuple[float, ...]:
+        """Return the step prices with that of `step`, or of all, at its best, or left alone if that is as good."""
         leaves = playing.walk(self, estimator, outcomes, free=step, lam=lam)
         curve = Frontier.from_leaves(self.name, outcomes, leaves)
         gain = curve.quality - lam * curve.cost
@@ -201,9 +202,9 @@ class Strategy(ABC):
         if gain[best] <= gain[here]:
             return self.step_prices
         # Any price within the best interval plays alike; its middle is the one least moved by new data.
-        upper = curve.lam[best - 1] if best else 2 * curve.lam[best] + lam
-        weight = self.step_prices[step] * (curve.lam[best] + upper) / (2 * lam)
-        return (*self.step_prices[:step], weight, *self.step_prices[step + 1 :])
+        upper = curve.lam[best - 1] if best else 2 * curve.lam[best]
+        factor = (curve.lam[best] + upper) / (2 * lam)
+        return tuple(w * factor if step in (None, j) else w for j, w in enumerate(self.step_prices))
 
     def __repr__(self) -> str:
         """Return the class and those of its options that are not at their default."""
@@ -239,7 +240,7 @@ class PlanningStrategy(Strategy):
         int array, shape (s,)
             A position among the k models; without meaning for plans without members.
         """
-        order = chain(self.order, members.shape[1])
+        order = everyone(self.order, members.shape[1])
         return order[members[:, order].argmax(axis=1)]
 
     def moves(self, beliefs: Beliefs) -> Segments:
@@ -256,3 +257,19 @@ def chain(order: tuple[int, ...] | None, k: int) -> np.ndarray:
     if not result.size or len(set(result)) < len(result) or not set(result) <= set(range(k)):
         raise ValueError(f"order must name models by distinct positions 0 to {k - 1}, at least one; got {order}.")
     return result
+
+
+def everyone(order: tuple[int, ...] | None, k: int) -> np.ndarray:
+    """Return all models: those of `chain` first, then the others, which run only if all of these have failed."""
+    first = chain(order, k)
+    return np.append(first, np.setdiff1d(np.arange(k), first))
+
+
+def open_to(order: tuple[int, ...] | None, beliefs: Beliefs) -> np.ndarray:
+    """Return the models that a strategy with this `order` may still run, in this order.
+
+    If nothing has run and none of them is left, for all have failed, these are all others: some model must answer.
+    """
+    first = chain(order, len(beliefs.ran))
+    left = first[np.isin(first, beliefs.left)]
+    return left if left.size or beliefs.ran.any() else beliefs.left

@@ -183,13 +183,11 @@ class Study:
         """
         name = strategy or self.deployed
         curve = self.strategies[name].frontier(self.estimator, self.calibration)
-        low, high = (
-            max(curve.cost[0], 1e-3 * curve.cost[-1]),
-            max(self.calibration.cost.mean(axis=0).max(), curve.cost[0]),
-        )
+        low = max(curve.budget[0], 1e-3 * curve.budget[-1])
+        high = max(self.calibration.cost.mean(axis=0).max(), low)
         rows = {}
         for budget in np.unique(np.geomspace(low, high, _BUDGETS) if low > 0 else [0.0]):
-            lam, gamma = curve.price_for(max(budget, curve.cost[0]))
+            lam, gamma = curve.price_for(budget)
             dear = np.random.default_rng(self.seed).random(len(self.test)) >= gamma
             play = self.strategies[name].play(self.estimator, self.test, lam=lam, dear=dear)
             half = 1.96 * play.cost.std() / np.sqrt(len(self.test))
@@ -292,7 +290,7 @@ def study(
     train, calibration, held_out = outcomes.split(0.75 * rest, 0.25 * rest, test, seed=seed)
     estimator = default_estimator(outcomes, seed=seed) if estimator is None else estimator
     estimator.fit(train)
-    strategies = _strategies(train, depth)
+    strategies = _strategies(train, depth, ceiling=float(outcomes.quality.max()))
     curves = {"single models": single_models(held_out)}
     for name, strategy in tqdm(strategies.items(), desc="playing strategies", disable=not progress):
         curves[name] = strategy.frontier(estimator, held_out)
@@ -340,10 +338,11 @@ def _reader(query: pd.DataFrame, texts: Sequence[str]) -> ColumnTransformer:
     return ColumnTransformer(parts, sparse_threshold=0)
 
 
-def _strategies(train: Outcomes, depth: int | None) -> dict[str, Strategy]:
-    """Return the strategies from the simplest to the most general."""
+def _strategies(train: Outcomes, depth: int | None, *, ceiling: float) -> dict[str, Strategy]:
+    """Return the strategies from the simplest to the most general, for a quality of at most `ceiling`."""
     order = np.argsort(train.cost.mean(axis=0), kind="stable").tolist()
-    found = [Router(), ThresholdCascade(order), Cascade(order), CascadeRouter(depth=depth or _affordable(train.k))]
+    unified = CascadeRouter(depth=depth or _affordable(train.k))
+    found = [Router(), ThresholdCascade(order, ceiling=ceiling), Cascade(order), unified]
     if depth is None and _affordable(train.k) is None:
         found.append(PandoraRouter())
     return {strategy.name: strategy for strategy in found}

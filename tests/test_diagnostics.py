@@ -4,7 +4,15 @@ import pytest
 from scipy.stats import linregress
 from sklearn.metrics import brier_score_loss, r2_score, roc_auc_score
 
-from cascade_lib import JointGaussianEstimator, NoisyEstimator, Outcomes, TabulatedEstimator, diagnose, plots
+from cascade_lib import (
+    JointGaussianEstimator,
+    LearnedEstimator,
+    NoisyEstimator,
+    Outcomes,
+    TabulatedEstimator,
+    diagnose,
+    plots,
+)
 
 
 def pool_of(n, seed, means=(0.5, 0.8)):
@@ -23,7 +31,8 @@ def test_skill_is_what_scikit_learn_says():
     pool = pool_of(500, seed=0)
     found = diagnose(NoisyEstimator(seed=1).fit(pool), pool)
     for i, model in enumerate(pool.models):
-        for moment, estimate in (("before", found.before[:, i]), ("after", found.after[:, i])):
+        for moment in ("before", "after", "all"):
+            estimate = getattr(found, moment)[:, i]
             row, quality = found.skill.loc[(model, moment)], pool.quality[:, i]
             assert row["r2"] == pytest.approx(r2_score(quality, estimate))
             assert row["auroc"] == pytest.approx(roc_auc_score(quality, estimate))
@@ -33,7 +42,7 @@ def test_skill_is_what_scikit_learn_says():
 def test_calibration_error_by_hand():
     # Ten bins of two queries each; estimates of 0.3 where a half is right, in every bin.
     estimate, quality = np.full(20, 0.3), np.tile([0.0, 1.0], 10)
-    assert given(estimate, estimate, quality).skill["ece"].to_numpy() == pytest.approx([0.2, 0.2])
+    assert given(estimate, estimate, quality).skill["ece"].to_numpy() == pytest.approx([0.2] * 3)
 
 
 def test_a_perfect_and_a_constant_model():
@@ -117,6 +126,44 @@ def test_what_has_run_is_not_diagnosed_but_used():
     assert found.outcomes.models == ("large",)
     now = estimator.beliefs(pool, np.array([True, False]))
     np.testing.assert_array_equal(found.before[:, 0], now.mean[:, 1])
+
+
+def test_what_other_answers_show_of_a_model_is_in_the_last_moment_only():
+    # Two cheap answers say nothing of themselves; whether they agree says if the third model is right.
+    coins = np.random.default_rng(0).integers(0, 2, (600, 2))
+    right = np.column_stack([np.ones((600, 2)), coins[:, 0] == coins[:, 1]])
+    pool = Outcomes(
+        right, np.ones((600, 3)), answers={"says": np.column_stack([coins, np.zeros((600, 1))]).astype(str)}
+    )
+    skill = diagnose(LearnedEstimator(folds=2).fit(pool), pool).skill["r2"].loc["model-2"]
+    assert skill["before"] < 0.05
+    assert skill["after"] < 0.05
+    assert skill["all"] > 0.9
+
+
+def test_standard_errors_are_those_of_hc1():
+    rng = np.random.default_rng(11)
+    before = rng.random(12)
+    after = before + rng.normal(0, 0.1 + before)
+    row = given(before, after, np.tile([0, 1], 6)).coherence.iloc[0]
+    # White's estimator by hand, with the factor n / (n − 2) that matters for twelve queries.
+    x = before - before.mean()
+    slope = (x @ after) / (x @ x)
+    residual = after - after.mean() - slope * x
+    error = np.sqrt(12 / 10 * (x**2 @ residual**2)) / (x @ x)
+    assert row["high"] - row["low"] == pytest.approx(2 * 1.959964 * error)
+
+
+def test_the_level_of_the_test_is_shared_among_the_models():
+    rng = np.random.default_rng(12)
+    found = []
+    for _ in range(150):
+        before = rng.random((60, 8))
+        after = before + rng.normal(0, 0.2, (60, 8))
+        pool = Outcomes(rng.integers(0, 2, (60, 8)), np.ones((60, 8)))
+        found.append(diagnose(TabulatedEstimator(before, after, 0.1, pool.cost), pool).coherence["coherent"].all())
+    # With a level of 5% for each of eight models, a third of the tables would fail.
+    assert np.mean(found) > 0.85
 
 
 def test_results_show_themselves():

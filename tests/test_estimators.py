@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
+from scipy.stats import kstest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from cascade_lib import NoisyEstimator, Outcomes, Router, TabulatedEstimator
+from cascade_lib.datasets import simulate_routerbench
+from cascade_lib.estimators.noisy import noisy_signals
 
 POOL = Outcomes([[0, 1], [1, 1], [1, 0]], [[1, 5], [1, 6], [1, 7]])
 BEFORE = np.array([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]])
@@ -141,3 +144,37 @@ def test_noisy_estimators_say_what_they_need():
         NoisyEstimator().tabulate(coins(5, 0))
     with pytest.raises(ValueError, match="fitted on 3 models, but these outcomes have 2"):
         NoisyEstimator().fit(coins(10, 0)).tabulate(coins(5, 1, p=(0.1, 0.2)))
+
+
+def test_noise_belongs_to_the_query_and_the_model_wherever_they_occur():
+    pool = simulate_routerbench(300, seed=1)
+    estimator = NoisyEstimator(coherent=True).fit(pool)
+    whole = estimator.tabulate(pool)
+    rows = np.random.default_rng(0).permutation(300)[:50]
+    np.testing.assert_array_equal(estimator.tabulate(pool.take(rows)).post_hoc, whole.post_hoc[rows])
+    some = pool.select(pool.models[3:5])
+    for few, all_of_them in zip(signals(some), signals(pool), strict=True):
+        np.testing.assert_array_equal(few, all_of_them[:, 3:5])
+
+
+def signals(pool, seed=0):
+    """Return the four tables of signals: about quality and cost, before and after a call."""
+    return [table for pair in noisy_signals(pool, (1, 1), (1, 1), seed) for table in pair]
+
+
+def test_noise_is_gaussian_and_independent():
+    n = 20_000
+    pool = Outcomes(np.zeros((n, 2)), np.zeros((n, 2)))
+    table = np.hstack(signals(pool, 0) + signals(pool, 1))
+    assert table.shape == (n, 16)
+    # No more than 4 standard errors off: the sixteen columns have 136 covariances.
+    np.testing.assert_allclose(np.cov(table.T), np.eye(16), atol=4 * np.sqrt(2 / n))
+    assert min(kstest(column, "norm").pvalue for column in table.T) > 1e-3
+    assert abs(np.corrcoef(table[:-1, 0], table[1:, 0])[0, 1]) < 4 / np.sqrt(n)
+
+
+def test_copies_of_a_query_get_noise_of_their_own():
+    pool = Outcomes([[0.0]], [[1.0]]).take([0] * 5000)
+    before, after, *_ = signals(pool)
+    assert len(np.unique(before)) == 5000
+    assert abs(np.corrcoef(before[:, 0], after[:, 0])[0, 1]) < 4 / np.sqrt(5000)

@@ -1,9 +1,11 @@
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cascade_lib import CascadeRouter, Outcomes, Router, TabulatedEstimator, omniscient, single_models
+from cascade_lib import Cascade, CascadeRouter, Outcomes, Router, TabulatedEstimator, omniscient, single_models
 from cascade_lib.frontier import _auc
 from truths import best_by_linear_program, pools, scene
 
@@ -16,7 +18,7 @@ def curve_on_its_own_estimates(pool):
 def test_routing_equals_the_linear_program_at_every_budget(pool, share):
     curve = curve_on_its_own_estimates(pool)
     least, most = curve.cost[0], pool.cost.max(axis=1).mean()
-    budget = least + share * (most - least) + 1e-12
+    budget = least + share * (most - least)
     assert curve.quality_at(budget) == pytest.approx(
         best_by_linear_program(pool.quality, pool.cost, budget), rel=0, abs=1e-9
     )
@@ -44,8 +46,8 @@ def test_the_omniscient_bound_is_routing_on_the_truth(pool):
 def test_the_hull_of_single_models_lies_between_every_model_and_the_bound(pool):
     hull, bound = single_models(pool), omniscient(pool)
     cost, quality = pool.cost.mean(axis=0), pool.quality.mean(axis=0)
-    assert (hull.quality_at(cost + 1e-12) >= quality - 1e-9).all()
-    assert (bound.quality_at(hull.cost + 1e-12) >= hull.quality - 1e-9).all()
+    assert (hull.quality_at(cost) >= quality - 1e-9).all()
+    assert (bound.quality_at(hull.cost) >= hull.quality - 1e-9).all()
 
 
 @given(pools())
@@ -80,8 +82,39 @@ def test_wrong_cost_estimates_cannot_hide_a_budget():
     guess = TabulatedEstimator([[0.0, 1.0], [0.0, 0.5]], cost_ex_ante=[[1.0, 2.0], [1.0, 2.0]])
     curve = Router().frontier(guess, pool)
     assert curve.cost.tolist() == [3.0, 1.0, 2.5]
-    assert curve.budget.tolist() == [3.0, 3.0, 3.0]
-    assert curve.price_for(3.0) == (0.0, 1.0)
+    assert curve.budget.tolist() == [1.0, 1.0, 2.5]
+    assert curve.price_for(3.0) == curve.price_for(2.5) == (0.0, 1.0)
+    with pytest.raises(ValueError, match="The cheapest this strategy can do here is 1 per query"):
+        curve.price_for(0.9)
+    assert np.isnan(curve.quality_at(0.9))
+    for budget in (1.0, 1.9, 2.5):
+        lam, gamma = curve.price_for(budget)
+        sides = [Router().play(guess, pool, lam=lam, dear=np.full(2, dear)) for dear in (False, True)]
+        spent, gained = ([getattr(play, what).mean() for play in sides] for what in ("cost", "quality"))
+        assert np.dot([gamma, 1 - gamma], spent) == pytest.approx(budget)
+        assert np.dot([gamma, 1 - gamma], gained) == pytest.approx(curve.quality_at(budget))
+    # The first point costs 3 for a quality of 0, and no budget needs it: the least one for that quality is 1.
+    assert curve.cost_at(0.0) == 1.0
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 10_000), st.integers(8, 400))
+def test_the_mean_cost_of_the_cheapest_model_buys_it(seed, n):
+    rng = np.random.default_rng(seed)
+    pool = Outcomes(rng.random((n, 2)), np.column_stack([rng.random(n), 1 + rng.random(n)]))
+    curve = curve_on_its_own_estimates(pool)
+    for budget in (pool.cost[:, 0].mean(), pool.cost.mean(axis=0)[0], pool.summary["cost"].iloc[0]):
+        assert curve.price_for(budget) == pytest.approx((curve.lam[0], 1.0), rel=1e-9)
+        assert curve.quality_at(budget) == pytest.approx(pool.quality[:, 0].mean(), rel=1e-9)
+    best = sum(pool.quality.max(axis=1).tolist()) / n
+    assert curve.price_reaching(best) == pytest.approx((curve.lam[-2], 0.0), rel=1e-9, abs=1e-9)
+
+
+@given(st.integers(2, 200), st.floats(0.01, 1))
+def test_models_of_equal_cost_have_the_area_of_the_quality_there(n, cost):
+    pool = Outcomes(np.random.default_rng(n).random((n, 3)), np.full((n, 3), cost))
+    guess = TabulatedEstimator(pool.quality, cost_ex_ante=pool.cost)
+    assert Router().frontier(guess, pool).auc() == pytest.approx(pool.quality.max(axis=1).mean())
 
 
 def test_area_by_hand():
@@ -98,10 +131,19 @@ def test_area_by_hand():
 
 def test_area_of_a_curve_that_starts_late_begins_at_the_lowest_single_quality():
     pool = Outcomes([[0.2, 0.6]], [[0.0, 4.0]])
-    guess = TabulatedEstimator([[0.9, 0.1]], cost_ex_ante=[[1.0, 0.0]])
-    curve = Router().frontier(guess, pool)  # takes the dear model first, by a wrong estimate of cost
-    assert curve.budget.tolist() == [4.0, 4.0]
+    curve = Cascade([1]).frontier(TabulatedEstimator(pool.quality, cost_ex_ante=pool.cost), pool)
+    assert curve.budget.tolist() == [4.0]
     assert curve.auc() == pytest.approx((0.2 + 0.6) / 2)
+
+
+def test_area_leaves_out_what_no_budget_buys():
+    pool = Outcomes([[0.2, 0.6]], [[0.0, 4.0]])
+    guess = TabulatedEstimator([[0.9, 0.1]], cost_ex_ante=[[1.0, 0.0]])
+    curve = Router().frontier(guess, pool)  # thinks that the free model is the expensive one, and takes it last
+    assert curve.cost.tolist() == [4.0, 0.0]
+    assert curve.price_for(4.0) == curve.price_for(0.0) == (0.0, 1.0)
+    assert curve.auc() == pytest.approx(0.2)
+    assert curve.bootstrap(3).tolist() == [pytest.approx(0.2)] * 3
 
 
 def test_area_without_width_is_the_quality_there():
@@ -184,7 +226,13 @@ def test_comparing_a_curve_with_itself_gives_exactly_nothing():
 
 def test_curves_on_different_outcomes_cannot_be_compared():
     with pytest.raises(ValueError, match="different outcomes"):
-        omniscient(Outcomes([[0.0]], [[1.0]])).compare(omniscient(Outcomes([[0.0]], [[1.0]])))
+        omniscient(Outcomes([[0.0]], [[1.0]])).compare(omniscient(Outcomes([[0.0]], [[2.0]])))
+
+
+def test_curves_that_come_back_from_a_worker_can_be_compared():
+    pool, estimator = scene(30, 3, seed=1)
+    here, there = omniscient(pool), pickle.loads(pickle.dumps(CascadeRouter().frontier(estimator, pool)))
+    assert here.compare(there, resamples=20) == here.compare(CascadeRouter().frontier(estimator, pool), resamples=20)
 
 
 def test_a_budget_is_spent_exactly_even_where_the_cost_falls_with_the_price():
@@ -224,7 +272,8 @@ def slow_saving(curve, model, weights):
         gained.append(quality)
     goal = weights @ curve.outcomes.quality[:, i]
     share = np.linspace(0, 1, 20_001)
-    most = spent[0]
+    cheapest = int(np.argmin(spent))  # what comes before it costs more at a higher price
+    spent, gained, most = spent[cheapest:], gained[cheapest:], spent[cheapest]
     for a, b, q, r in zip([spent[0], *spent], spent, [gained[0], *gained], gained, strict=False):
         mixed = q + share * (r - q)
         if (mixed >= goal - 1e-9).any():

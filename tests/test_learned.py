@@ -648,7 +648,7 @@ def test_outcomes_that_do_not_fit_are_named():
 
 def test_labels_that_became_numbers_are_named():
     estimator = LearnedEstimator().fit(with_features(40, kind=["1", "2"] * 20))
-    with pytest.raises(ValueError, match="'kind' held labels in training, but integer values here"):
+    with pytest.raises(ValueError, match="'kind' held labels in training, but floating values here"):
         estimator.beliefs(with_features(40, kind=[1, 2] * 20), NOTHING)
 
 

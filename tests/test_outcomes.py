@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cascade_lib import Outcomes
+from cascade_lib.datasets import simulate_routerbench
 from truths import pools
 
 GOOD = [[0.0, 1.0], [1.0, 1.0]]
@@ -39,6 +40,20 @@ GOOD = [[0.0, 1.0], [1.0, 1.0]]
         ({"models": "ab"}, TypeError, "not the single string 'ab'"),
         ({"query": [[1], [2]]}, TypeError, "query must be a pandas DataFrame with 2 rows; got list"),
         ({"query": pd.DataFrame({"x": [1]})}, ValueError, "query has 1 rows, but quality has 2"),
+        ({"query": pd.DataFrame(index=["a", None])}, ValueError, "the query in row 1 has no name"),
+        ({"query": pd.DataFrame([[1, 2]] * 2, columns=[7, "7"])}, ValueError, "query has several columns named '7'"),
+        (
+            {"cost": pd.DataFrame({"a": [1, None], "b": 1}, dtype="Int64")},
+            ValueError,
+            "cost of model 'small' in row 1",
+        ),
+        ({"cost": np.ma.masked_equal(GOOD, 0)}, ValueError, "cost of model 'small' in row 0 is nan"),
+        ({"cost": np.array(GOOD) * 1j}, TypeError, "cost must be a table of numbers .* complex128"),
+        (
+            {"cost": np.ones((2, 2), dtype="timedelta64[s]")},
+            TypeError,
+            "cost must be a table of numbers .* timedelta64",
+        ),
         ({"answers": {"margin": [[1.0], [2.0]]}}, ValueError, r"answers\['margin'\] has shape \(2, 1\)"),
     ],
 )
@@ -59,6 +74,58 @@ def test_the_data_cannot_change_under_an_analysis():
         pool.answers["margin"] = GOOD
 
 
+def test_the_features_cannot_change_under_an_analysis():
+    features = pd.DataFrame({"x": [1.0, 2.0]})
+    pool = Outcomes(GOOD, GOOD, query=features)
+    features["x"] = 99
+    features.index = ["a", "b"]
+    handed_out = pool.query
+    handed_out["x"] = 7
+    handed_out.iloc[0, 0] = 8
+    assert pool.query["x"].tolist() == pool.take([0, 1]).query["x"].tolist() == [1, 2]
+    assert pool.query.index.tolist() == [0, 1]
+
+
+ALIKE = {
+    "numbers": [[1, 2], [1.0, 2.0], np.array([1, 2], "float32"), pd.array([1, 2], "Int8"), np.array([1, 2], object)],
+    "truths": [[True, False], pd.array([True, False], "boolean"), np.array([True, False], object)],
+    "labels": [["1", "2"], pd.Categorical([1, 2]), pd.array(["1", "2"], "string"), np.array(["1", "2"], object)],
+    "gaps": [["a", None], ["a", np.nan], pd.array(["a", pd.NA], "string"), pd.Categorical(["a", None])],
+}
+
+
+@pytest.mark.parametrize("columns", ALIKE.values(), ids=ALIKE)
+def test_features_are_the_same_in_whatever_type_of_column_they_come(columns):
+    pools = [Outcomes(GOOD, GOOD, query=pd.DataFrame({7: column})) for column in columns]
+    for pool in pools:
+        pd.testing.assert_frame_equal(pool.query, pools[0].query)
+        assert pool.query.columns.tolist() == ["7"]
+        assert pool.fingerprint == pools[0].fingerprint
+
+
+def test_equal_outcomes_have_equal_fingerprints_and_others_do_not():
+    made = {"quality": GOOD, "cost": GOOD, "models": ["a", "b"], "cost_unit": "s"}
+    made |= {
+        "query": pd.DataFrame({"x": [1, 2]}, index=["q", "r"]),
+        "answers": {"says": [["yes", None], ["no", "yes"]]},
+    }
+    changes = [
+        {"quality": np.array(GOOD) + 1},
+        {"cost": np.array(GOOD) + 1},
+        {"models": ["b", "a"]},
+        {"cost_unit": "USD"},
+        {"query": pd.DataFrame({"x": [1, 3]}, index=["q", "r"])},
+        {"query": pd.DataFrame({"y": [1, 2]}, index=["q", "r"])},
+        {"query": pd.DataFrame({"x": [1, 2]}, index=["q", "s"])},
+        {"answers": {"says": [["yes", "yes"], ["no", "yes"]]}},
+        {"answers": {}},
+    ]
+    pool = Outcomes(**made)
+    prints = [pool.fingerprint, *(Outcomes(**made | change).fingerprint for change in changes)]
+    assert len(set(prints)) == len(prints)
+    assert pickle.loads(pickle.dumps(pool)).fingerprint == pool.take([1, 0]).take([1, 0]).fingerprint == prints[0]
+
+
 def test_reprs_show_the_pool():
     pool = Outcomes(GOOD, GOOD, models=["small", "large"], cost_unit="USD")
     assert "2 queries × 2 models, cost in USD" in repr(pool)
@@ -73,6 +140,20 @@ def test_a_long_table_and_back(pool):
     place = back.query.index.get_indexer(pool.query.index)
     np.testing.assert_array_equal(back.quality[place], pool.quality)
     np.testing.assert_array_equal(back.cost[place], pool.cost)
+
+
+def test_a_long_table_keeps_features_that_have_the_same_name():
+    pool = simulate_routerbench(5, seed=0)
+    frame = pool.to_frame()
+    back = Outcomes.from_frame(
+        frame, query_features=["group", "n_chars"], answer_features=["answer:n_chars", "answer"], cost_unit="USD"
+    )
+    assert back.fingerprint == pool.fingerprint
+    odd = Outcomes(GOOD, GOOD, query=pd.DataFrame({"model": ["x", "y"]}), answers={"cost": GOOD, "model": GOOD})
+    back = Outcomes.from_frame(
+        odd.to_frame(), query_features=["query:model"], answer_features=["answer:cost", "answer:model"]
+    )
+    assert back.fingerprint == odd.fingerprint
 
 
 def log(**changes):
@@ -91,7 +172,7 @@ def test_features_travel_with_the_long_table():
     pool = Outcomes.from_frame(log(), query_features=["words"], answer_features=["margin"], cost_unit="s")
     assert pool.query["words"].tolist() == [7, 9]
     assert pool.answers["margin"].tolist() == [[0.1, 0.2], [0.3, 0.4]]
-    pd.testing.assert_frame_equal(pool.to_frame(), log().astype({"quality": float, "cost": float}))
+    pd.testing.assert_frame_equal(pool.to_frame(), log().astype(dict.fromkeys(["quality", "cost", "words"], float)))
 
 
 @pytest.mark.parametrize(
@@ -126,7 +207,7 @@ def test_bad_shares_are_refused(shares):
 
 
 def test_empty_parts_and_empty_samples_are_refused():
-    with pytest.raises(ValueError, match="2 queries are too few for the shares"):
+    with pytest.raises(ValueError, match="2 queries, 2 of them distinct, are too few for the shares"):
         Outcomes(GOOD, GOOD).split(0.9, 0.05, 0.05, seed=0)
     with pytest.raises(ValueError, match="n must be at least 1; got 0"):
         Outcomes(GOOD, GOOD).resample(0, seed=0)
@@ -156,3 +237,27 @@ def test_a_copy_for_another_process_is_the_same_and_frozen():
     assert (copy.models, copy.cost_unit) == (pool.models, pool.cost_unit)
     with pytest.raises(ValueError, match="read-only"):
         copy.quality[0, 0] = 1
+
+
+@given(st.lists(st.integers(0, 30), min_size=20, max_size=60), st.integers(0, 5))
+def test_copies_of_a_query_fall_into_one_part_and_rows_keep_their_order(names, seed):
+    pool = Outcomes(np.arange(len(names))[:, None], np.ones((len(names), 1)), query=pd.DataFrame(index=names))
+    try:
+        parts = pool.split(0.5, 0.5, seed=seed)
+    except ValueError:
+        assert len(set(names)) < 4
+        return
+    assert not set(parts[0].query.index) & set(parts[1].query.index)
+    rows = [part.quality[:, 0] for part in parts]
+    assert sorted(np.concatenate(rows)) == list(range(len(names)))
+    assert all((np.diff(part) > 0).all() for part in rows)
+
+
+def test_names_of_models_are_a_list_of_names():
+    pool = Outcomes(GOOD, GOOD, models=["small", "large"])
+    with pytest.raises(TypeError, match="not the single string 'small'"):
+        pool.select("small")
+    with pytest.raises(ValueError, match="duplicate names: small"):
+        pool.select(["small", "small"])
+    with pytest.raises(ValueError, match="at least one"):
+        pool.take([])

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 
-from cascade_lib import Cascade, CascadeRouter, ThresholdCascade
+from cascade_lib import Cascade, CascadeRouter, Outcomes, Router, ThresholdCascade
+from cascade_lib.beliefs import Beliefs
+from cascade_lib.play import STOP, decide
 from truths import STRATEGIES, scene, slow_expected_max
 
 WITH_ORDERS = [
@@ -16,6 +19,10 @@ WITH_ORDERS = [
     Cascade(order=[1, 2, 0], expect=False),
     CascadeRouter(depth=2),
     CascadeRouter(order=[2, 0, 1]),
+    # Parts of the pool: what if just these fail, or others have run?
+    ThresholdCascade(order=[0, 2], ceiling=0.9),
+    Cascade(order=[0, 1]),
+    CascadeRouter(order=[1, 0], greedy=True),
 ]
 
 
@@ -154,3 +161,89 @@ def test_pruning_looks_at_the_price_of_the_step_it_is_in():
             s.with_step_prices(estimator, pool, lam=lam) for s in (CascadeRouter(), CascadeRouter(prune=True))
         )
         np.testing.assert_allclose(pruned.step_prices, whole.step_prices, rtol=1e-6)
+
+
+def test_seventy_models_are_not_too_many_where_few_may_run():
+    pool, guess = scene(12, 70, seed=3)
+    router, one, two = Router(), CascadeRouter(depth=1), CascadeRouter(depth=2)
+    assert one.frontier(guess, pool).auc() == pytest.approx(router.frontier(guess, pool).auc(), abs=1e-12)
+    for lam in (0.0, 0.3, 1.0):
+        worth = guess.ex_ante - lam * guess.cost_ex_ante
+        np.testing.assert_array_equal(router.play(guess, pool, lam=lam).answer, worth.argmax(axis=1))
+        ran = two.play(guess, pool, lam=lam).ran
+        for i in range(len(pool)):
+            plans = [(j,) for j in range(70)] + list(itertools.combinations(range(70), 2))
+            value = [_slow_plan(guess, i, plan, lam) for plan in plans]
+            best = plans[int(np.argmax(value))]
+            first = min(best, key=lambda j: guess.cost_ex_ante[i, j])
+            assert ran[i, first]
+            assert ran[i].sum() <= 2
+
+
+def _slow_plan(guess, i, plan, lam):
+    """Return the net value of a plan of one or two models for query i, by Clark's formula."""
+    mean, spread = guess.ex_ante[i, list(plan)], guess.spread[i, list(plan)]
+    cost = lam * guess.cost_ex_ante[i, list(plan)].sum()
+    if len(plan) == 1:
+        return mean[0] - cost
+    width = np.hypot(*spread)
+    z = (mean[0] - mean[1]) / width
+    # Clark (1961): the mean of the larger of two independent Gaussians.
+    return mean[0] * norm.cdf(z) + mean[1] * norm.cdf(-z) + width * norm.pdf(z) - cost
+
+
+@pytest.mark.parametrize("strategy", WITH_ORDERS, ids=repr)
+@given(seed=st.integers(0, 50), lam=st.sampled_from([0.0, 0.2, 5.0]))
+@settings(max_examples=20, deadline=None)
+def test_whatever_has_run_or_failed_there_is_a_next_step(strategy, seed, lam):
+    rng = np.random.default_rng(seed)
+    pool, guess = scene(1, 4, seed)
+    fate = rng.integers(0, 3, 4)  # 0: may still run, 1: has run, 2: has failed
+    ran, barred = fate == 1, fate == 2
+    model = decide(strategy, guess, pool, ran, barred, lam, dear=False)
+    assert model == STOP or fate[model] == 0
+    if not ran.any() and (fate == 0).any():
+        assert model != STOP
+    beyond = strategy.depth is not None and ran.sum() >= strategy.depth
+    assert not (beyond and model != STOP)
+    if ran.any():
+        assert ran[strategy.answer(guess.beliefs(pool, ran))[0]]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"mean": np.full((1, 2), np.nan)}, "beliefs of Author have a mean of nan for query 0 .* model 0: .* finite"),
+        ({"mean": np.zeros(2)}, r"a mean of shape \(2,\) where \(1, 2\) is expected"),
+        ({"mean": np.zeros((5, 2))}, r"a mean of shape \(5, 2\) where \(1, 2\) is expected"),
+        ({"spread": -np.ones((1, 2))}, "a spread of -1 .* 0 or more"),
+        ({"cost": np.full((1, 2), np.inf)}, "a cost of inf"),
+        ({"cost": np.array([[1.0, -1.0]])}, "a cost of -1 for query 0 .* model 1"),
+    ],
+)
+def test_wrong_beliefs_are_refused_by_the_name_of_their_estimator(wrong, message):
+    class Author:
+        def beliefs(self, outcomes, ran, rows=None):
+            right = {"mean": np.zeros((1, 2)), "spread": np.zeros((1, 2)), "cost": np.ones((1, 2))}
+            return Beliefs(ran=ran, **(right | wrong))
+
+    pool = Outcomes([[0, 1]], [[1, 2]])
+    for work in (lambda: Router().frontier(Author(), pool), lambda: Cascade().play(Author(), pool, lam=1.0)):
+        with pytest.raises(ValueError, match=message):
+            work()
+
+
+def test_a_spread_left_after_a_call_is_refused():
+    class Author:
+        def beliefs(self, outcomes, ran, rows=None):
+            return Beliefs(ran, np.zeros((1, 2)), np.ones((1, 2)), np.array([[0.0, 0.01]]))
+
+    with pytest.raises(ValueError, match="a spread of 1 .* model 0: it must be 0, for this model has run"):
+        Cascade().frontier(Author(), Outcomes([[0, 1]], [[1, 2]]))
+
+
+def test_sides_of_ties_are_one_truth_value_a_query():
+    pool, guess = scene(3, 2, seed=0)
+    for dear in (True, [True, False], [0, 1, 1]):
+        with pytest.raises(ValueError, match="dear must hold True or False for each of the 3 queries"):
+            Router().play(guess, pool, lam=0.1, dear=dear)

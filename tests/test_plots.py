@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import same_color
 
-from cascade_lib import Cascade, omniscient, plots, single_models
+from cascade_lib import Cascade, Outcomes, Router, TabulatedEstimator, omniscient, plots, single_models
 from truths import STRATEGIES, scene
 
 POOL, ESTIMATOR = scene(40, 4, seed=9)
@@ -32,9 +32,21 @@ def test_curves_are_drawn_in_the_style_of_their_name_and_flat_to_the_dearest_mod
         assert same_color(line.get_color(), style["color"])
         assert line._dash_pattern == plt.Line2D([], [], **style)._dash_pattern
         *points, end = line.get_xydata().tolist()
-        assert points == np.column_stack([curve.budget, curve.quality]).tolist()
+        assert points == np.column_stack([curve.budget, curve.quality])[curve.cost.argmin() :].tolist()
         assert end == [max(curve.budget[-1], POOL.cost.mean(axis=0).max()), curve.quality[-1]]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == [curve.name for curve in curves]
+
+
+def test_what_no_budget_buys_is_not_drawn():
+    pool = Outcomes([[0.2, 0.6]], [[0.0, 4.0]])
+    curve = Router().frontier(TabulatedEstimator([[0.9, 0.1]], cost_ex_ante=[[1.0, 0.0]]), pool)
+    assert curve.cost.tolist() == [4.0, 0.0]
+    assert plots.frontiers([curve]).lines[0].get_xydata().tolist() == [[0.0, 0.2], [4.0, 0.2]]
+
+
+def test_no_curve_is_refused():
+    with pytest.raises(ValueError, match="there is no curve to draw"):
+        plots.frontiers([])
 
 
 def test_options_override_the_style_and_given_axes_are_used():

@@ -21,13 +21,14 @@ def parts(pool, guess, cuts):
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 1000), st.lists(st.integers(1, 59), min_size=1, max_size=5, unique=True), st.integers(1, 50))
+@given(st.integers(0, 1000), st.lists(st.integers(1, 59), min_size=1, max_size=5, unique=True), st.integers(2, 50))
 def test_every_point_is_a_play_on_all_queries(seed, cuts, points):
     pool, guess = scene(60, seed)
     for strategy in (Router(), CascadeRouter()):
         pooled = pool_frontiers((strategy.frontier(*part) for part in parts(pool, guess, sorted(cuts))), points=points)
         assert len(pooled.lam) <= points
         assert pooled.lam[-1] == 0
+        assert pooled.lam[0] == max(strategy.frontier(*part).lam[0] for part in parts(pool, guess, sorted(cuts)))
         for j in {0, len(pooled.lam) // 2, len(pooled.lam) - 1}:
             play = strategy.play(guess, pool, lam=pooled.lam[j])
             assert pooled.cost[j] == pytest.approx(play.cost.mean(), abs=1e-12)
@@ -59,5 +60,13 @@ def test_curves_that_do_not_belong_together_are_refused():
         pool_frontiers([])
     with pytest.raises(ValueError, match="curve 1 is of"):
         pool_frontiers([omniscient(pool), single_models(pool)])
-    with pytest.raises(ValueError, match="points must lie between 1"):
-        pool_frontiers([omniscient(pool)], points=0)
+    with pytest.raises(ValueError, match="points must lie between 2"):
+        pool_frontiers([omniscient(pool)], points=1)
+
+
+def test_a_first_chunk_that_is_easy_hides_nothing():
+    easy = Outcomes([[1, 1]], [[3, 3]])
+    hard = Outcomes([[0, 1]], [[1, 5]])
+    pooled = pool_frontiers([omniscient(easy), omniscient(hard)])
+    assert pooled.cost.tolist() == [2, 4]
+    assert pooled.quality.tolist() == [0.5, 1]

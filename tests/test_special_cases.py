@@ -136,11 +136,11 @@ def test_no_strategy_beats_the_omniscient_bound(strategy):
 def test_budgets_from_the_least_to_infinity(strategy):
     pool, guess = scene(400, 3, seed=7)
     curve = strategy.frontier(guess, pool)
-    for budget in np.linspace(curve.cost[0], curve.budget[-1], 5):
+    for budget in np.linspace(curve.budget[0], curve.budget[-1], 5):
         assert strategy.fit(guess, pool, budget=budget).play(pool, seed=0).cost.mean() <= budget + 0.02
     assert strategy.fit(guess, pool, budget=np.inf).lam == 0
     with pytest.raises(ValueError, match="The cheapest this strategy can do here is"):
-        strategy.fit(guess, pool, budget=curve.cost[0] * 0.99)
+        strategy.fit(guess, pool, budget=curve.budget[0] * 0.99)
 
 
 def test_strategy_is_abstract():

@@ -65,7 +65,7 @@ def test_every_step_attains_the_optimum_of_its_class_at_every_budget(seed, strat
 
     least = np.mean([min(cost for cost, _ in row) for row in truth])
     most = np.mean([max(cost for cost, _ in row) for row in truth])
-    budget = least + share * (most - least) + 1e-12
+    budget = least + share * (most - least)
     reached = []
     for lam in np.append(np.unique(segs.low), np.inf):
         for dear in (False, True):
@@ -143,6 +143,20 @@ def test_a_threshold_cascade_is_what_it_says():
             )
 
 
+def test_a_threshold_cascade_knows_its_ceiling_or_says_that_it_does_not():
+    pool, estimator = scene(50, 3, seed=9)
+    tenfold = Outcomes(10 * pool.quality, pool.cost)
+    tables = (10 * estimator.ex_ante, 10 * estimator.post_hoc, 10 * estimator.spread)
+    known = TabulatedEstimator(*tables, estimator.cost_ex_ante, estimator.cost_post_hoc)
+    with pytest.raises(
+        ValueError, match=r"reaches 9\.9\d+ on these outcomes, but the highest threshold .* is 1 by default"
+    ):
+        ThresholdCascade().fit(known, tenfold, budget=1)
+    small, large = ThresholdCascade().frontier(estimator, pool), ThresholdCascade(ceiling=10).frontier(known, tenfold)
+    np.testing.assert_allclose(large.cost, small.cost)
+    np.testing.assert_allclose(large.quality, 10 * small.quality)
+
+
 @pytest.mark.parametrize("strategy", [Cascade, CascadeRouter, ThresholdCascade])
 @pytest.mark.parametrize("order", [[0, 0, 1], [], [1, 2, 3], [-1]])
 def test_an_order_that_names_models_twice_or_that_do_not_exist_is_refused(strategy, order):
@@ -208,7 +222,8 @@ def test_step_prices_only_help_where_they_were_tuned(strategy):
 def test_the_line_search_finds_the_best_price_of_a_step():
     pool, estimator = scene(60, 3, seed=8)
     lam = 0.3
-    start = CascadeRouter().with_step_prices(estimator, pool, lam=lam, sweeps=0)
+    start = CascadeRouter()
+    start.step_prices = (1.0, 1.0, 1.0)
     searched = start._line_search(estimator, pool, lam, 1)
     assert searched[0] == searched[2] == 1.0
 
@@ -219,6 +234,26 @@ def test_the_line_search_finds_the_best_price_of_a_step():
 
     best = gain(searched[1])
     assert best == pytest.approx(max(best, *(gain(w) for w in np.geomspace(1e-3, 1e3, 300))), abs=1e-12)
+
+
+@pytest.mark.parametrize("strategy", [Cascade(), CascadeRouter(), ThresholdCascade()], ids=repr)
+@pytest.mark.parametrize("lam", [1e-3, 0.2, 50.0])
+def test_step_prices_are_at_least_as_good_as_the_best_single_price(strategy, lam):
+    """λ need be no good price: for a threshold cascade it is none at all."""
+    pool, estimator = scene(200, 3, seed=6)
+    curve = strategy.frontier(estimator, pool)
+    for sweeps in (0, 2):
+        tuned = strategy.with_step_prices(estimator, pool, lam=lam, sweeps=sweeps)
+        play = tuned.play(estimator, pool, lam=lam)
+        assert play.quality.mean() - lam * play.cost.mean() >= (curve.quality - lam * curve.cost).max() - 1e-9
+
+
+def test_the_price_found_for_a_step_lies_inside_the_best_interval():
+    # The second model is never worth its cost: every price above 0.3 / 4 stops after the first.
+    pool = Outcomes([[0.6, 0.6]] * 5, [[1.0, 4.0]] * 5)
+    estimator = TabulatedEstimator([[0.5, 0.9]] * 5, [[0.6, 0.9]] * 5, cost_ex_ante=pool.cost)
+    tuned = Cascade().with_step_prices(estimator, pool, lam=0.01)
+    assert 0.01 * tuned.step_prices[1] > 1.01 * 0.3 / 4
 
 
 def test_equal_step_prices_are_one_price():

@@ -5,8 +5,9 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import Ridge
 
-from cascade_lib import Outcomes, default_estimator, study
+from cascade_lib import LearnedEstimator, Outcomes, default_estimator, study
 from cascade_lib.report import to_html
 from cascade_lib.studies import _affordable
 
@@ -30,6 +31,20 @@ def test_it_recommends_the_simplest_that_the_data_support(known, recommended):
     result = study(planted(**known), resamples=200)
     assert result.recommended == recommended
     assert recommended == "single models" or f"Recommended: {recommended}" in repr(result)
+
+
+def test_the_scale_of_quality_changes_no_recommendation_and_no_curve():
+    noise = np.random.default_rng(3).normal(0, 0.15, (400, 2))
+    known = planted(after=True)
+    answers = {"score": known.answers["score"] + noise}
+    results = [
+        study(Outcomes(scale * known.quality, known.cost, known.models, known.query, answers), resamples=100)
+        for scale in (1, 8)
+    ]
+    assert results[1].recommended == results[0].recommended == "threshold cascade"
+    for name, curve in results[0].curves.items():
+        np.testing.assert_allclose(results[1].curves[name].cost, curve.cost, rtol=1e-9, err_msg=name)
+        np.testing.assert_allclose(results[1].curves[name].quality, 8 * curve.quality, rtol=1e-9, err_msg=name)
 
 
 def test_the_table_agrees_with_the_curves():
@@ -109,3 +124,12 @@ def test_the_report_is_whole_and_loads_nothing():
     assert not re.search(r"(src|href)=['\"](?!data:)", page)
     assert page.count("<figure>") == 3
     assert all(word in page for word in ("Recommended", "auroc", "gamma", "omniscient"))
+
+
+def test_a_study_of_more_models_than_have_all_their_sets_listed():
+    rng = np.random.default_rng(0)
+    right = rng.random((90, 20)) < np.linspace(0.3, 0.9, 20)
+    log = Outcomes(right, np.tile(np.arange(1.0, 21.0), (90, 1)), query=pd.DataFrame({"x": rng.random(90)}))
+    found = study(log, estimator=LearnedEstimator(Ridge(), Ridge(), folds=2), resamples=20)
+    assert set(found.strategies) == {"routing", "threshold cascade", "cascade", "cascade routing"}
+    assert all(np.isfinite(curve.auc()) for curve in found.curves.values())

@@ -89,13 +89,16 @@ def simulate_routerbench(n: int, *, seed: int) -> Outcomes:
         sizes[rows] = np.exp(group["log_mean"] + np.array(group["log_sd"]) * latent[:, k:])
         labels[rows] = _label(quality[rows], group, rng)
     lengths = np.maximum(np.rint(sizes), 1)
-    # The last bits of a product of matrices depend on the machine; rounding takes them off, for they would change the
-    # seed that `NoisyEstimator` takes from the bytes of outcomes.
+    # The last bits of a product of matrices depend on the machine; rounding takes them off, so that the same queries
+    # are simulated everywhere. They are named after the seed, for `NoisyEstimator` draws noise by their names.
     return Outcomes(
         quality,
         sizes[:, 1 : k + 1].round(9),
         models=ROUTERBENCH_MODELS,
-        query=pd.DataFrame({"group": np.array(list(groups))[member], "n_chars": lengths[:, 0].astype(int)}),
+        query=pd.DataFrame(
+            {"group": np.array(list(groups))[member], "n_chars": lengths[:, 0]},
+            index=[f"simulated-{seed}-{i}" for i in range(n)],
+        ),
         answers={"n_chars": lengths[:, k + 1 :].astype(int), "answer": labels},
         cost_unit="USD",
     )

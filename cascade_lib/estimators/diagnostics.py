@@ -1,7 +1,7 @@
 """How good estimates are: their skill, their calibration, their spread, and whether they are coherent.
 
 Everything is judged on queries of one's choice, which should not be those that the estimator was fitted on, from the
-estimates of each model just before and just after its own call.
+estimates of each model just before its own call, just after it, and when all models have run.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from sklearn.metrics import roc_auc_score
 from ..outcomes import Outcomes
 from .base import Estimator
 
+_MOMENTS = ("before", "after", "all")
 _LEVEL = 0.95
 # Nominal levels at which the coverage of the spread is reported.
 _COVERED = (0.5, 0.8, 0.95)
@@ -26,7 +27,7 @@ _BINS = 10
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Diagnosis:
-    r"""Estimates of u models just before and just after their own calls; made by `diagnose`.
+    r"""Estimates of u models before their own calls, just after them, and after all calls; made by `diagnose`.
 
     Parameters
     ----------
@@ -36,6 +37,8 @@ class Diagnosis:
         The estimate of each model before it has run.
     after : float array, shape (n, u)
         The estimate of the same model once it has run, besides whatever had run already.
+    all : float array, shape (n, u)
+        The estimate of the same model once all models have run.
     spread : float array, shape (n, u)
         The standard deviation of the change, as announced before.
     """
@@ -43,18 +46,23 @@ class Diagnosis:
     outcomes: Outcomes
     before: np.ndarray
     after: np.ndarray
+    all: np.ndarray
     spread: np.ndarray
 
     @cached_property
     def skill(self) -> pd.DataFrame:
         """How well estimates tell good answers from bad ones, one row per model and moment.
 
+        The moments are "before" the model's own call, "after" it, and "all": once every model has run. The gap in R²
+        from "before" to "after" is the *own gap*, that from "before" to "all" the *full gap*; what looking at answers
+        can bring is bounded by the full gap only.
+
         Columns: `r2`, 1 − mean squared error / variance of quality (0 for the mean itself, negative if worse); `auroc`,
         the chance that of a right and a wrong answer the right one has the larger estimate; `brier`, the mean squared
         error; `ece`, the mean absolute difference between mean estimate and mean quality in ten bins of equally many
         queries. R² is NaN where quality does not vary, AUROC where it is not both 0 and 1 and nothing else.
         """
-        pairs = [(i, moment) for i in range(self.outcomes.k) for moment in ("before", "after")]
+        pairs = [(i, moment) for i in range(self.outcomes.k) for moment in _MOMENTS]
         return pd.DataFrame(
             [_skill(getattr(self, moment)[:, i], self.outcomes.quality[:, i]) for i, moment in pairs],
             index=pd.MultiIndex.from_tuples([(self.outcomes.models[i], moment) for i, moment in pairs]),
@@ -137,7 +145,7 @@ class Diagnosis:
 
 
 def diagnose(estimator: Estimator, outcomes: Outcomes, *, ran: ArrayLike | None = None) -> Diagnosis:
-    """Compare estimates of every model before and after its own call with each other and with the truth.
+    """Compare estimates of every model before and after its own call, and after all calls, with the truth.
 
     Parameters
     ----------
@@ -151,7 +159,7 @@ def diagnose(estimator: Estimator, outcomes: Outcomes, *, ran: ArrayLike | None 
     Returns
     -------
     Diagnosis
-        With tables `skill`, `coverage` and `coherence`, a verdict in `words`, and `plot()`.
+        With tables `skill`, `coverage` and `coherence`, what fails in `words`, and `plot()`.
 
     Raises
     ------
@@ -185,8 +193,9 @@ def diagnose(estimator: Estimator, outcomes: Outcomes, *, ran: ArrayLike | None 
     rows, left = np.arange(len(outcomes)), np.flatnonzero(~ran)
     now = estimator.beliefs(outcomes, ran, rows)
     after = [estimator.beliefs(outcomes, ran | (np.arange(outcomes.k) == i), rows).mean[:, i] for i in left]
+    everything = estimator.beliefs(outcomes, np.ones(outcomes.k, dtype=bool), rows).mean[:, left]
     part = outcomes.select([outcomes.models[i] for i in left])
-    return Diagnosis(part, now.mean[:, left], np.column_stack(after), now.spread[:, left])
+    return Diagnosis(part, now.mean[:, left], np.column_stack(after), everything, now.spread[:, left])
 
 
 def bins(estimate: np.ndarray, count: int = _BINS) -> list[np.ndarray]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import zlib
+import hashlib
 
 import numpy as np
+import pandas as pd
+from scipy.special import ndtri
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
@@ -32,7 +34,8 @@ class NoisyEstimator(BaseEstimator):
         With True the post-hoc estimate is the regression on both signals, so that the ex-ante estimate is its mean
         given the first signal, as the theory assumes. With False it forgets the first signal, as in the paper.
     seed : int
-        Seed of the noise. The same outcomes always get the same noise, different outcomes get different noise.
+        Seed of the noise. The noise of a query under a model is drawn by the names of both, so it is the same in
+        whatever part of the data they occur; copies of one query, i.e. rows with the same name, get noise of their own.
 
     Attributes
     ----------
@@ -42,7 +45,8 @@ class NoisyEstimator(BaseEstimator):
     Notes
     -----
     These estimates are made from the truth, so they serve to study strategies, never to deploy one. What the answer of
-    one model says about another is ignored.
+    one model says about another is ignored. Queries that share a name in two tables share their noise, so that name
+    queries differently if they are different.
 
     References
     ----------
@@ -114,9 +118,11 @@ class NoisyEstimator(BaseEstimator):
 
     def beliefs(self, outcomes: Outcomes, ran: np.ndarray, rows: np.ndarray | None = None) -> Beliefs:
         """Return beliefs about the queries `rows` of `outcomes` once the models in `ran`, bool (k,), have run."""
-        if getattr(self, "_tables", None) is None or self._tables[0] is not outcomes:
-            self._tables = (outcomes, self.tabulate(outcomes))
-        return self._tables[1].beliefs(outcomes, ran, rows)
+        # Read once and written once, so that another thread may do the same meanwhile.
+        seen = getattr(self, "_tables", None)
+        if seen is None or seen[0] is not outcomes:
+            seen = self._tables = (outcomes, self.tabulate(outcomes))
+        return seen[1].beliefs(outcomes, ran, rows)
 
     def _signals(self, outcomes: Outcomes) -> list[tuple[list[np.ndarray], np.ndarray]]:
         """Return, for each of the four estimates, the signals it is made from and the truth behind them."""
@@ -185,12 +191,37 @@ def noisy_signals(
     outcomes: Outcomes, quality_noise: tuple[float, float], cost_noise: tuple[float, float], seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return the signals about quality before and after a call, and those about cost, each of shape (n, k)."""
-    digest = zlib.crc32(outcomes.quality.tobytes() + outcomes.cost.tobytes())
-    rng = np.random.default_rng([seed, digest])
     return [
-        tuple(truth + rng.normal(0.0, sd, truth.shape) for sd in noise)
-        for truth, noise in ((outcomes.quality, quality_noise), (outcomes.cost, cost_noise))
+        tuple(truth + _noise(outcomes, f"{seed} {what} {when}", sd) for when, sd in enumerate(noise))
+        for what, truth, noise in (("quality", outcomes.quality, quality_noise), ("cost", outcomes.cost, cost_noise))
     ]
+
+
+def _noise(outcomes: Outcomes, signal: str, sd: float) -> np.ndarray:
+    """Return Gaussian noise, shape (n, k), that is a function of the signal and of the names of query and model."""
+    names = outcomes.query.index.astype(str)
+    # The j-th row of one name gets the j-th noise of that name.
+    copies = pd.Series(names).groupby(names).cumcount().to_numpy().astype(np.uint64)
+    queries = pd.util.hash_array(names.to_numpy(dtype=object), categorize=False) + copies * _ODD
+    models = np.array([_digest(f"{signal} {model}") for model in outcomes.models], dtype=np.uint64)
+    # The middle of one of 2^53 equal parts of (0, 1), so that the ends are never met.
+    return sd * ndtri(((_mixed(queries[:, None] ^ models) >> np.uint64(11)) + 0.5) * 2.0**-53)
+
+
+# 2^64 divided by the golden ratio, and the factors of the mixing function of SplitMix64.
+_ODD, _FIRST, _SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+
+
+def _mixed(keys: np.ndarray) -> np.ndarray:
+    """Return keys that look independent and uniform, one for one (Steele, Lea and Flood 2014)."""
+    keys = keys + _ODD
+    keys = (keys ^ (keys >> np.uint64(30))) * _FIRST
+    keys = (keys ^ (keys >> np.uint64(27))) * _SECOND
+    return keys ^ (keys >> np.uint64(31))
+
+
+def _digest(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
 def _regress(signals: list[np.ndarray], truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
