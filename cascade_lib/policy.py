@@ -78,7 +78,7 @@ class Calibration:
         return _interval(self.quality, self.quality_sd, self.queries)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Policy:
     r"""A strategy at the price and mixing weight that spend a budget; made by ``strategy.fit``.
 
@@ -224,38 +224,57 @@ class Policy:
             ) from None
         return session
 
-    def save(self, path: str | Path) -> None:
-        """Write the policy to a JSON file, from which `load` makes it anew; see `storage` for what is in it.
+    def warm(self) -> Policy:
+        """Learn every set of models that may come to have run, so that no live query waits for it; return the policy.
+
+        A policy that was loaded is warm.
 
         Raises
         ------
         TypeError
-            If the estimator is not a `LearnedEstimator`: no other has anything to say about new queries.
+            If the estimator is not one that learns.
+        ValueError
+            If there are too many sets. The message says how to have fewer.
+        """
+        from . import storage
+
+        storage.fitted(self)
+        return self
+
+    def save(self, path: str | Path) -> None:
+        """Write the policy to a JSON file of names and numbers.
+
+        The file holds all that decisions about new queries need, for every set of models that the strategy may come to
+        have run, whichever models fail: fitted numbers, names of models and features, and the levels of columns of
+        labels. It holds no training query, no prompt, no name of a query and no code. See `storage`.
+
+        Raises
+        ------
+        TypeError
+            If the estimator is not a `LearnedEstimator`, or a learner or transformer of it, or the strategy, is not
+            among those that a file can hold. The message lists these.
+        ValueError
+            If the strategy may reach too many sets of models. The message says how to have fewer.
         """
         from . import storage
 
         storage.save(self, path)
 
     @staticmethod
-    def load(path: str | Path, *, trusted: tuple[str, ...] = ()) -> Policy:
+    def load(path: str | Path) -> Policy:
         """Read a policy from a file that `save` wrote.
 
-        Parameters
-        ----------
-        path : str or Path
-            The file.
-        trusted : tuple of str
-            Types of your own that learners in the file may have, e.g. ``("mypackage.Learner",)``. Those of
-            scikit-learn, NumPy and SciPy are always admitted, and nothing else is ever built.
+        It decides about new queries as the policy saved did, bit for bit. Nothing is fitted, then or later. It knows no
+        training queries any more: these are new to it, and get no held-out estimates.
 
         Raises
         ------
         ValueError
-            If the file is damaged, of a newer version, or holds a type that is not trusted.
+            If the file is damaged, too large, or of another version. Nothing is built before it has been checked.
         """
         from . import storage
 
-        return storage.load(path, trusted=trusted)
+        return storage.load(path)
 
     def to_dict(self) -> dict[str, float | int | str]:
         """Return the policy's figures: name, λ, γ, budget, and cost and quality on the calibration queries."""

@@ -16,7 +16,7 @@ import pandas as pd
 
 from . import _checks
 from . import play as playing
-from .beliefs import Beliefs
+from .beliefs import Beliefs, checked
 from .estimators import Estimator
 from .outcomes import Outcomes
 
@@ -137,7 +137,7 @@ class Session:
         lam: float,
         dear: bool,
     ) -> None:
-        self._strategy, self._estimator, self._schema = strategy, estimator, schema
+        self._strategy, self._estimator, self._schema = strategy, _Once(estimator), schema
         self._query, self._features = schema.query(query, name), dict(query or {})
         self._name, self._lam, self._dear = name, lam, dear
         k = len(schema.models)
@@ -148,6 +148,8 @@ class Session:
         }
         self._steps: list[dict[str, object]] = []
         self._lock = threading.RLock()
+        # A feature that cannot be read is refused now and not at the first question.
+        self._beliefs()
 
     def next(self) -> str | None:
         """Return the model to run now, or None to stop. Asking again without reporting back gives the same answer."""
@@ -262,6 +264,20 @@ class Session:
         if self._ran[i] or self._barred[i]:
             raise ValueError(f"model {model!r} has already {'answered' if self._ran[i] else 'failed'} on this query.")
         return i
+
+
+class _Once:
+    """An estimator for one query, which is asked only once about each set of models that have run."""
+
+    def __init__(self, estimator: Estimator) -> None:
+        self._estimator, self._said = estimator, {}
+
+    def beliefs(self, outcomes: Outcomes, ran: np.ndarray, rows: np.ndarray | None = None) -> Beliefs:
+        """Return what the estimator says, or what it said before."""
+        if ran.tobytes() not in self._said:
+            said = self._estimator.beliefs(outcomes, ran, rows)
+            self._said = {ran.tobytes(): checked(said, ran, 1, type(self._estimator).__name__)}
+        return self._said[ran.tobytes()]
 
 
 def _price(model: str, cost: float) -> float:

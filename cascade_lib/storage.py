@@ -1,38 +1,38 @@
-"""Policies as files: JSON that can be read by eye, is checked on the way in, and builds nothing but numbers and names.
+"""Policies as files: JSON that holds names and numbers, all checked before anything is built from them.
 
-A file holds the strategy's options, λ and γ, and the training outcomes of the estimator with its options. The fits
-themselves are not in it: they are made anew from the outcomes, set by set, when they are first asked about. That takes
-seconds, but it means that a file has no code in it. Only a learner other than the default ones is stored as an object,
-before it was fitted and in the format of skops, which admits the types of scikit-learn and those that you name.
+A file holds the strategy's options, λ and γ, and the fitted numbers of the estimator for every set of models that the
+strategy may come to have run: coefficients, trees, medians, weights of hashed words. Of the training data it holds the
+names of features and answers, the levels of columns of labels, and what a fit keeps of it: a leaf of a tree is a mean
+of a few qualities. There is no row, no text and no name of a query in it, and nothing in it is ever executed.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import os
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from inspect import signature
+from itertools import chain, combinations
+from math import comb
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-import sklearn
 
 from .estimators import LearnedEstimator
-from .outcomes import Outcomes
+from .estimators.fitted import MOST_MODELS, MOST_STATES, FittedEstimator
+from .packing import exactly, listed
 from .pandora import PandoraRouter
 from .policy import Calibration, Policy
 from .session import Schema
 from .strategies import Cascade, CascadeRouter, Router, ThresholdCascade
-from .strategy import Strategy
+from .strategy import Strategy, everyone
 
-FORMAT, VERSION = "cascade_lib policy", 1
+FORMAT, VERSION = "cascade_lib policy", 2
 STRATEGIES = {kind.__name__: kind for kind in (Router, ThresholdCascade, Cascade, CascadeRouter, PandoraRouter)}
-_LEARNERS = ("quality", "cost", "features")
+_LARGEST_FILE, _LARGEST_ARRAYS, _DEEPEST = 2**30, 2**31, 20
+_PARTS = ("format", "version", "strategy", "lam", "gamma", "budget", "calibration", "schema", "estimator")
 
 
 def save(policy: Policy, path: str | Path) -> None:
@@ -40,14 +40,13 @@ def save(policy: Policy, path: str | Path) -> None:
     document = {
         "format": FORMAT,
         "version": VERSION,
-        "scikit-learn": sklearn.__version__,
         "strategy": _strategy_out(policy.strategy),
         "lam": policy.lam,
         "gamma": policy.gamma,
-        "budget": _number_out(policy.budget),
+        "budget": policy.budget if math.isfinite(policy.budget) else None,
         "calibration": asdict(policy.calibration),
         "schema": asdict(policy.schema),
-        "estimator": _estimator_out(policy.estimator),
+        "estimator": fitted(policy).stored(),
     }
     path = Path(path)
     part = path.with_name(path.name + ".part")
@@ -55,50 +54,120 @@ def save(policy: Policy, path: str | Path) -> None:
     os.replace(part, path)
 
 
-def load(path: str | Path, *, trusted: tuple[str, ...] = ()) -> Policy:
+def load(path: str | Path) -> Policy:
     """Read a policy from a file; see `Policy.load`."""
+    size = Path(path).stat().st_size
+    if size > _LARGEST_FILE:
+        raise ValueError(f"{path} is no policy that can be read: it has {size:,} bytes, over {_LARGEST_FILE:,}.")
     try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        document = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refused)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a policy: it is no JSON ({error}).") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ValueError(f'{path} is not a policy: it lacks the line "format": "{FORMAT}".')
-    if document.get("version") != VERSION:
-        raise ValueError(
-            f"{path} is of version {document.get('version')!r}, but this library reads version {VERSION}: update it."
-        )
+    version = document.get("version")
+    if version == 1:
+        raise ValueError(f"{path} is of version 1, which is no longer read: fit the policy anew and save it again.")
+    if type(version) is not int or version != VERSION:
+        raise ValueError(f"{path} is of version {str(version)[:20]}, but this library reads version 2: update it.")
     try:
-        policy = _policy_in(document, trusted)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        what = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else error
-        raise ValueError(f"{path} is a damaged policy: {what}") from error
-    if document.get("scikit-learn") != sklearn.__version__:
-        warnings.warn(
-            f"{path} was written with scikit-learn {document.get('scikit-learn')}, and is read with "
-            f"{sklearn.__version__}: the fits are made anew, and may differ a little.",
-            stacklevel=3,
+        _refuse_what_is_too_large(document)
+        return _policy_in(document)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{path} is a damaged policy: {error}") from error
+
+
+def fitted(policy: Policy) -> FittedEstimator:
+    """Return what the estimator of a policy says of new queries at every set of models that its strategy may reach."""
+    if type(policy.estimator) not in (LearnedEstimator, FittedEstimator):
+        raise TypeError(
+            f"only a policy with a LearnedEstimator, and not one of a class derived from it, can be saved or warmed; "
+            f"this one has {type(policy.estimator).__name__}."
         )
-    return policy
+    return policy.estimator.fitted(reachable(policy.strategy, len(policy.schema.models)))
 
 
-def _policy_in(document: Mapping[str, object], trusted: tuple[str, ...]) -> Policy:
-    schema, known = document["schema"], document["calibration"]
-    estimator = _estimator_in(document["estimator"], trusted)
-    schema = Schema(
-        tuple(schema["models"]), tuple(schema["features"]), dict(schema["answers"]), str(schema["cost_unit"])
-    )
-    if schema != Schema.of(estimator._train):
-        raise ValueError("the schema is not that of the training outcomes.")
-    figures = {name: _in_range(name, known[name]) for name in ("cost", "quality", "cost_sd", "quality_sd")}
+def reachable(strategy: Strategy, k: int) -> list[tuple[int, ...]]:
+    """Return the sets of models that may come to have run, whichever fail: those in the order, up to the depth.
+
+    If all models of an order fail, one of the others answers.
+
+    Examples
+    --------
+    >>> reachable(Cascade([2, 0]), 3)
+    [(), (0,), (2,), (0, 2), (1,)]
+    """
+    order = getattr(strategy, "order", None)
+    chosen = sorted(everyone(order, k)[: k if order is None else len(order)].tolist())
+    depth = min(getattr(strategy, "depth", None) or len(chosen), len(chosen))
+    count = sum(comb(len(chosen), size) for size in range(depth + 1)) + k - len(chosen)
+    if count > MOST_STATES:
+        raise ValueError(
+            f"{strategy!r} may reach {count:,} sets of models, and a policy file holds at most {MOST_STATES:,}: give "
+            "the strategy a smaller depth or an order with fewer models, or take fewer models with outcomes.select."
+        )
+    sets = chain.from_iterable(combinations(chosen, size) for size in range(depth + 1))
+    return [*sets, *((i,) for i in range(k) if i not in chosen)]
+
+
+def _refused(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")
+
+
+def _refuse_what_is_too_large(document: object) -> None:
+    """Refuse a document that is nested deeply, or whose arrays are too large altogether, before any is unpacked."""
+    pending, total = [(document, 0)], 0
+    while pending:
+        entry, depth = pending.pop()
+        if depth > _DEEPEST:
+            raise ValueError(f"it is nested more than {_DEEPEST} deep.")
+        if isinstance(entry, dict):
+            if set(entry) == {"dtype", "shape", "data"}:
+                total += 8 * abs(math.prod(listed(entry["shape"], int, 3)))
+            pending.extend((value, depth + 1) for value in entry.values())
+        elif isinstance(entry, list):
+            pending.extend((value, depth + 1) for value in entry if isinstance(value, dict | list))
+    if total > _LARGEST_ARRAYS:
+        raise ValueError(f"its arrays have more than {_LARGEST_ARRAYS:,} bytes.")
+
+
+def _policy_in(document: Mapping[str, object]) -> Policy:
+    document = exactly(document, *_PARTS)
+    schema = _schema_in(document["schema"])
+    k = len(schema.models)
+    strategy, budget = _strategy_in(document["strategy"], k), document["budget"]
+    estimator = FittedEstimator.read(document["estimator"], schema.models)
+    if not set(reachable(strategy, k)) <= estimator.sets or not estimator.names <= {*schema.features, *schema.answers}:
+        raise ValueError("the estimates are not those of the strategy and of the features named.")
     return Policy(
-        strategy=_strategy_in(document["strategy"], len(schema.models)),
+        strategy=strategy,
         estimator=estimator,
         lam=_in_range("lam", document["lam"], low=0),
         gamma=_in_range("gamma", document["gamma"], low=0, high=1),
-        budget=_in_range("budget", document["budget"], low=0, high=np.inf),
+        budget=np.inf if budget is None else _in_range("budget", budget, low=0),
         schema=schema,
-        calibration=Calibration(int(_in_range("queries", known["queries"], low=1)), **figures),
+        calibration=_calibration_in(document["calibration"]),
     )
+
+
+def _schema_in(stored: object) -> Schema:
+    stored = exactly(stored, "models", "features", "answers", "cost_unit")
+    models, features, answers = stored["models"], stored["features"], stored["answers"]
+    names = tuple(listed(models, str, MOST_MODELS))
+    if not names or len(set(names)) < len(names) or not all(names):
+        raise ValueError("models must be distinct names, at least one.")
+    columns = tuple(listed(features, str))
+    if len(set(columns)) < len(columns) or not isinstance(answers, dict) or type(stored["cost_unit"]) is not str:
+        raise ValueError("features must be distinct names, answers a mapping, and cost_unit a text.")
+    listed(list(answers.values()), bool)
+    return Schema(names, columns, answers, stored["cost_unit"])
+
+
+def _calibration_in(stored: object) -> Calibration:
+    figures = ("cost", "quality", "cost_sd", "quality_sd")
+    stored = exactly(stored, "queries", *figures)
+    queries = int(_in_range("queries", stored["queries"], low=1))
+    return Calibration(queries, **{name: _in_range(name, stored[name]) for name in figures})
 
 
 def _strategy_out(strategy: Strategy) -> dict[str, object]:
@@ -109,127 +178,37 @@ def _strategy_out(strategy: Strategy) -> dict[str, object]:
     return {"class": kind, "options": options, "step_prices": strategy.step_prices}
 
 
-def _strategy_in(stored: Mapping[str, object], k: int) -> Strategy:
-    if stored["class"] not in STRATEGIES:
-        raise ValueError(f"there is no strategy {stored['class']!r}; there are {', '.join(STRATEGIES)}.")
-    strategy = STRATEGIES[stored["class"]](**stored["options"])
-    if stored["step_prices"] is not None:
-        prices = tuple(_in_range("step_prices", price, low=np.finfo(float).tiny) for price in stored["step_prices"])
-        if len(prices) != k:
-            raise ValueError(f"step_prices has {len(prices)} entries for {k} models.")
-        strategy.step_prices = prices
+def _strategy_in(stored: object, k: int) -> Strategy:
+    stored = exactly(stored, "class", "options", "step_prices")
+    kind, options, prices = stored["class"], stored["options"], stored["step_prices"]
+    if type(kind) is not str or kind not in STRATEGIES:
+        raise ValueError(f"there is no strategy {str(kind)[:40]!r}; there are {', '.join(STRATEGIES)}.")
+    options = exactly(options, *signature(STRATEGIES[kind]).parameters)
+    strategy = STRATEGIES[kind](**{name: _option_in(name, value) for name, value in options.items()})
+    everyone(getattr(strategy, "order", None), k)
+    if prices is not None:
+        if not isinstance(prices, list) or len(prices) != k:
+            raise ValueError(f"step_prices must have one entry for each of {k} models.")
+        strategy.step_prices = tuple(_in_range("step_prices", price, low=np.finfo(float).tiny) for price in prices)
     return strategy
 
 
-def _estimator_out(estimator: object) -> dict[str, object]:
-    if not isinstance(estimator, LearnedEstimator):
-        raise TypeError(
-            f"only policies with a LearnedEstimator can be saved, for only these can say anything about a new query; "
-            f"this one has {type(estimator).__name__}."
-        )
-    options = estimator.get_params(deep=False)
-    learners = {name: _learner_out(options.pop(name)) for name in _LEARNERS}
-    return {"options": options, "learners": learners, "train": _outcomes_out(estimator._train)}
-
-
-def _estimator_in(stored: Mapping[str, object], trusted: tuple[str, ...]) -> LearnedEstimator:
-    learners = {name: _learner_in(stored["learners"][name], trusted) for name in _LEARNERS}
-    return LearnedEstimator(**stored["options"], **learners).fit(_outcomes_in(stored["train"]))
-
-
-def _learner_out(learner: object) -> str | None:
-    if learner is None:
-        return None
-    return base64.b64encode(_skops().dumps(sklearn.clone(learner))).decode("ascii")
-
-
-def _learner_in(stored: str | None, trusted: tuple[str, ...]) -> object:
-    if stored is None:
-        return None
-    data = base64.b64decode(stored, validate=True)
-    try:
-        strange = set(_skops().get_untrusted_types(data=data)) - set(trusted)
-        if strange:
-            raise ValueError(f"it has a learner of types that are not trusted: {', '.join(sorted(strange))}.")
-        return _skops().loads(data, trusted=list(trusted))
-    except ValueError:
-        raise
-    except Exception as error:  # a damaged archive fails in many ways; none of them may look like a policy
-        raise ValueError(f"a learner cannot be read: {type(error).__name__}: {error}") from None
-
-
-def _skops():
-    try:
-        import skops.io
-    except ImportError:
-        raise ImportError("learners other than the default ones are stored by skops: pip install skops.") from None
-    return skops.io
-
-
-def _outcomes_out(outcomes: Outcomes) -> dict[str, object]:
-    return {
-        "models": list(outcomes.models),
-        "cost_unit": outcomes.cost_unit,
-        "quality": outcomes.quality.tolist(),
-        "cost": outcomes.cost.tolist(),
-        "names": _column_out(outcomes.query.index.to_series()),
-        "query": {str(name): _column_out(column) for name, column in outcomes.query.items()},
-        "answers": {
-            name: _column_out(pd.Series(table.ravel()).infer_objects()) for name, table in outcomes.answers.items()
-        },
-    }
-
-
-def _outcomes_in(stored: Mapping[str, object]) -> Outcomes:
-    shape = len(stored["quality"]), len(stored["models"])
-    query = pd.DataFrame(
-        {name: _column_in(column).to_numpy() for name, column in stored["query"].items()},
-        index=pd.Index(_column_in(stored["names"]).to_numpy()),
-    )
-    return Outcomes(
-        stored["quality"],
-        stored["cost"],
-        models=stored["models"],
-        query=query,
-        answers={name: _column_in(column).to_numpy().reshape(shape) for name, column in stored["answers"].items()},
-        cost_unit=str(stored["cost_unit"]),
-    )
-
-
-def _column_out(column: pd.Series) -> dict[str, object]:
-    """Return a column as plain values, None where they are missing, with the kind that brings them back."""
-    if pd.api.types.is_bool_dtype(column) and not column.hasnans:
-        kind, plain = "bool", bool
-    elif pd.api.types.is_integer_dtype(column) and not column.hasnans:
-        kind, plain = "int64", int
-    elif pd.api.types.is_numeric_dtype(column):
-        kind, plain = "float64", float
-    else:
-        kind, plain = "object", _label_out
-    return {"kind": kind, "values": [None if pd.isna(value) else plain(value) for value in column]}
-
-
-def _label_out(value: object) -> str | float | bool:
-    if isinstance(value, str | bool | float | int):
+def _option_in(name: str, value: object) -> object:
+    """Return an option of a strategy: a switch, a number or positions of models, or None."""
+    if value is None or (type(value) is bool and name not in ("order", "depth", "ceiling")):
         return value
-    raise TypeError(f"features must be numbers or strings to be saved; got {value!r}. Convert the column first.")
-
-
-def _column_in(stored: Mapping[str, object]) -> pd.Series:
-    kinds: dict[str, Callable[[list], pd.Series]] = {
-        "bool": lambda values: pd.Series(values, dtype=bool),
-        "int64": lambda values: pd.Series(values, dtype="int64"),
-        "float64": lambda values: pd.Series([math.nan if v is None else float(v) for v in values], dtype=float),
-        "object": lambda values: pd.Series([math.nan if v is None else v for v in values], dtype=object),
-    }
-    return kinds[stored["kind"]](list(stored["values"]))
-
-
-def _number_out(value: float) -> float | str:
-    return value if math.isfinite(value) else str(value)
+    if name == "order":
+        return listed(value, int, MOST_MODELS)
+    if name == "depth" and type(value) is int and 1 <= value <= MOST_MODELS:
+        return value
+    if name == "ceiling":
+        return _in_range(name, value)
+    raise ValueError(f"the option {name} cannot be {str(value)[:40]}.")
 
 
 def _in_range(name: str, value: object, *, low: float = -np.inf, high: float = np.finfo(float).max) -> float:
+    if type(value) not in (int, float):
+        raise ValueError(f"{name} must be a number; it is {str(value)[:40]!r}.")
     number = float(value)
     if not low <= number <= high:
         raise ValueError(f"{name} is {number:g}; it must lie between {low:g} and {high:g}.")

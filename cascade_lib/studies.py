@@ -6,24 +6,18 @@ strategy's curve on the queries set aside, and ask whether the differences are r
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import comb
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator
-from sklearn.compose import ColumnTransformer
-from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import make_pipeline, make_union
-from sklearn.preprocessing import OneHotEncoder
 from tqdm import tqdm
 
 from . import _checks
 from .estimators import Diagnosis, LearnedEstimator, diagnose
+from .estimators.texts import TextReader
 from .frontier import Frontier, omniscient, single_models
 from .logs import free_texts
 from .outcomes import Outcomes
@@ -311,31 +305,7 @@ def default_estimator(outcomes: Outcomes, *, seed: int = 0) -> LearnedEstimator:
     (40, 2)
     """
     texts = free_texts(outcomes.query)
-    return LearnedEstimator(features=_reader(outcomes.query, texts) if texts else None, seed=seed)
-
-
-def _reader(query: pd.DataFrame, texts: Sequence[str]) -> ColumnTransformer:
-    """Return a transformer for numbers, labels and texts, made of scikit-learn's own parts so that it can be stored."""
-    numbers = [str(name) for name in query.select_dtypes(include=["number", "bool"])]
-    labels = [str(name) for name in query if name not in numbers and name not in texts]
-    length = {"n_features": 1, "norm": None, "alternate_sign": False}
-    read = make_union(
-        HashingVectorizer(analyzer="char", **length),
-        HashingVectorizer(token_pattern=r"\S+", **length),
-        make_pipeline(
-            HashingVectorizer(n_features=2**14, alternate_sign=False, norm=None),
-            TfidfTransformer(sublinear_tf=True),
-            TruncatedSVD(32),
-        ),
-    )
-    parts: list[tuple[str, BaseEstimator, str | list[str]]] = [(f"text {name}", read, name) for name in texts]
-    if numbers:
-        parts.append(
-            ("numbers", SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True), numbers)
-        )
-    if labels:
-        parts.append(("labels", OneHotEncoder(max_categories=100, handle_unknown="infrequent_if_exist"), labels))
-    return ColumnTransformer(parts, sparse_threshold=0)
+    return LearnedEstimator(features=TextReader(texts) if texts else None, seed=seed)
 
 
 def _strategies(train: Outcomes, depth: int | None, *, ceiling: float) -> dict[str, Strategy]:

@@ -12,9 +12,10 @@ import cascade_lib
 PACKAGE = Path(cascade_lib.__file__).parent
 # `play`, `frontier` and `policy` know a strategy only by its interface, so the strategies come after them.
 ORDER = [
-    "_checks", "outcomes", "logs", "expected_max", "laws", "envelope", "beliefs",
+    "_checks", "packing", "outcomes", "logs", "expected_max", "laws", "envelope", "beliefs",
     "estimators.base", "estimators.diagnostics", "estimators.tabulated", "estimators.noisy", "estimators.joint",
-    "estimators.latent", "estimators.features", "estimators.changes", "estimators.learned", "estimators", "dynamic",
+    "estimators.latent", "estimators.features", "estimators.texts", "estimators.predictors", "estimators.changes",
+    "estimators.fitted", "estimators.learned", "estimators", "dynamic",
     "frontier", "pooling", "play", "session", "policy", "strategy", "strategies", "pandora", "storage", "studies",
     "journal", "account", "answers", "endpoint", "runner",
     "datasets.fetch", "datasets.frames", "datasets.live", "datasets.sentiment", "datasets.routerbench",

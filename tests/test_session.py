@@ -6,6 +6,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,8 +20,9 @@ from cascade_lib import (
     Router,
     TabulatedEstimator,
     datasets,
+    default_estimator,
 )
-from cascade_lib.estimators import learned
+from cascade_lib.estimators.features import Recent
 from truths import STRATEGIES
 
 
@@ -160,8 +162,7 @@ def test_sessions_are_independent_and_may_share_threads(live):
 
 def test_sessions_may_take_turns_and_are_not_all_remembered(live, monkeypatch):
     policy, test = live
-    monkeypatch.setattr(learned, "_LIVE", 3)
-    policy.estimator._live.clear()
+    monkeypatch.setattr(policy.estimator, "_recent", Recent(3))
     alone = [play_live(policy, test, i).to_dict() for i in range(8)]
     sessions = [policy.start(dict(test.query.iloc[i]), name=f"new {i}", seed=0) for i in range(8)]
     at_work = dict(enumerate(sessions))
@@ -173,7 +174,7 @@ def test_sessions_may_take_turns_and_are_not_all_remembered(live, monkeypatch):
             j = test.models.index(model)
             session.observe(model, cost=test.cost[i, j], answer={n: t[i, j] for n, t in test.answers.items()})
     assert [session.to_dict() for session in sessions] == alone
-    assert len(policy.estimator._live) == 3
+    assert len(policy.estimator._recent.kept) <= 4
 
 
 def test_one_session_may_be_reported_on_by_several_threads(live):
@@ -235,3 +236,48 @@ def test_a_session_says_how_far_it_is(live):
     session.observe("vader", cost=0)
     assert repr(session) == "Session(zero-shot (failed) → vader; cost 3 tokens)"
     assert session.beliefs.mean.shape == (1, 3)
+
+
+@pytest.mark.parametrize("value", ["0.3", float("inf")])
+def test_a_feature_that_cannot_be_read_is_refused_at_the_start_by_name(live, value):
+    policy, test = live
+    query = dict(test.query.iloc[0])
+    name = next(name for name, column in test.query.items() if column.dtype == float)
+    with pytest.raises(ValueError, match=f"the query feature {name!r}"):
+        policy.start(query | {name: value})
+
+
+@pytest.mark.parametrize("missing", [None, np.nan])
+def test_a_missing_text_is_an_empty_one(missing):
+    prompts = pd.DataFrame({"prompt": [f"number {i}" for i in range(60)]}, index=[f"q{i}" for i in range(60)])
+    pool = Outcomes(np.random.default_rng(0).random((60, 2)) < 0.5, np.ones((60, 2)), query=prompts)
+    policy = Router().fit(default_estimator(pool).fit(pool), pool, budget=9.0)
+    one, other = (policy.start({"prompt": text}).beliefs.mean for text in (missing, ""))
+    np.testing.assert_array_equal(one, other)
+
+
+def test_an_answer_feature_that_is_missing_counts_as_left_out(live):
+    policy, test = live
+    means = []
+    for answer in ({}, dict.fromkeys(test.answers, np.nan), dict.fromkeys(test.answers)):
+        session = policy.start(dict(test.query.iloc[0]), name="new")
+        session.observe("vader", cost=1.0, answer=answer)
+        means.append(session.beliefs.mean)
+    np.testing.assert_array_equal(means[0], means[1])
+    np.testing.assert_array_equal(means[0], means[2])
+
+
+def test_an_estimator_is_asked_once_about_each_set_of_a_session(live, monkeypatch):
+    policy, test = live
+    asked, beliefs = [], type(policy.estimator).beliefs
+    monkeypatch.setattr(
+        type(policy.estimator),
+        "beliefs",
+        lambda self, outcomes, ran, rows: asked.append(tuple(ran)) or beliefs(self, outcomes, ran, rows),
+    )
+    play_live(policy, test, 0).choice  # noqa: B018
+    assert len(asked) == len(set(asked)) > 1
+
+
+def test_a_policy_can_be_hashed(live):
+    assert len({live[0], live[0]}) == 1

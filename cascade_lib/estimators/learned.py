@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,26 +11,22 @@ import pandas as pd
 from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.exceptions import NotFittedError
-from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import get_tags
 
 from ..beliefs import Beliefs
 from ..outcomes import Outcomes
 from .changes import Changes
-from .features import Reader, Table, beside, keys
-
-FUTURES = ("independent", "joint", "empirical")
+from .features import Reader, Recent, Table, beside, keys
+from .fitted import FUTURES, KEPT, FittedEstimator, State
+from .predictors import Columns, Estimate, Isotonic
 
 # While scikit-learn works it changes the filters for warnings of the whole program, which two threads must not do at
 # once. A lock of the module, unlike one of the estimator, can stay behind when an estimator is copied or pickled.
 _ONE_AT_A_TIME = threading.RLock()
 # Stands where the number of a fold would, for queries that were not trained on.
 _NEW = -1
-# Live queries whose features are kept, for each of them is asked about again after every call.
-_LIVE = 256
 
 
 class LearnedEstimator(BaseEstimator):
@@ -71,12 +67,13 @@ class LearnedEstimator(BaseEstimator):
 
     Notes
     -----
-    *Cross-fitting.* Every set is learned once for each fold, without that fold. A query of the training outcomes only
-    ever gets estimates from the fit that did not see it, in whatever outcomes it is handed in again; a new query gets
-    the average over all fits. So strategies may be tuned on the outcomes that the estimator was fitted on. A query is
-    recognised by its label in the index of ``outcomes.query`` together with its features; give queries that are the
-    same in two tables the same label in both. Equal queries share a fold. With `calibrate`, the isotonic regression for
-    a fold is made without the qualities in it.
+    *Cross-fitting.* Every set is learned once for each fold, without that fold, and once on all queries. A query of the
+    training outcomes only ever gets estimates from the fit that did not see it, in whatever outcomes it is handed in
+    again; a new query gets those of the fit on all. So strategies may be tuned on the outcomes that the estimator was
+    fitted on. A query is recognised by its name in the index of ``outcomes.query`` together with its features, whatever
+    their types; give queries that are the same in two tables the same name in both. Equal queries share a fold. With
+    `calibrate`, the isotonic regression for a fold is made without the qualities in it, and that for new queries from
+    all held-out estimates.
 
     *Answers.* Tables of numbers are used as they are. Tables of labels, such as the answers to a multiple-choice
     question, say for each model that has run which share of the others agrees with it, and, if there are at most 20
@@ -93,9 +90,8 @@ class LearnedEstimator(BaseEstimator):
     close to the mean where features say little. With some thousand queries or more, `calibrate` mends that, for almost
     the same time; with a few hundred it loses more than it gains.
 
-    *Time and memory.* ``folds`` fits for each set S asked about and for each set with one model more. Cascade routing
-    without a limit of depth may ask about all :math:`2^k` sets. With the default trees, 6 models and 1,500 queries a
-    set takes about a quarter of a second and 6 MB. Concurrent calls take turns.
+    *Time and memory.* ``folds`` + 1 fits for each set S asked about and for each set with one model more. Cascade
+    routing without a limit of depth may ask about all :math:`2^k` sets. Concurrent calls take turns.
 
     References
     ----------
@@ -159,10 +155,9 @@ class LearnedEstimator(BaseEstimator):
         if is_classifier(self._quality):
             _refuse_qualities_other_than_0_and_1(train)
         self.models_ = train.models
-        self._reader = Reader(train, None if self.features is None else _seeded(self.features, self.seed))
+        self._reader = Reader.fitted(train, None if self.features is None else _seeded(self.features, self.seed))
         self._keys, self._folds = self._split(keys(train.query))
-        self._train, self._own, self._last, self._live = train, None, None, {}
-        self._own = self._queries(train)
+        self._train, self._own, self._recent = train, self._read(train.query), Recent(KEPT)
         self._quality_fits, self._cost_fits, self._changes = {}, {}, {}
         return self
 
@@ -192,6 +187,25 @@ class LearnedEstimator(BaseEstimator):
             spread, law = self._change(members).laws(mean, self.future, self.seed)
         return Beliefs(ran=ran, mean=mean, spread=spread, cost=cost, law=law)
 
+    def fitted(self, sets: Iterable[tuple[int, ...]]) -> FittedEstimator:
+        """Return the fits for new queries at some sets of models that have run, each given by rising positions.
+
+        It decides about new queries as this estimator does, bit for bit, but knows no training query, and later calls
+        of `fit` do not change it. What is not learned yet is learned now.
+        """
+        self._check_is_fitted()
+        with _ONE_AT_A_TIME:
+            states = {members: self._state(members) for members in sets}
+        return FittedEstimator(self.models_, self._reader, states, self.future, self.seed)
+
+    def _state(self, members: tuple[int, ...]) -> State:
+        cost = self._cost_fit(members).fits[_NEW] if len(members) < len(self.models_) else None
+        return State(self._quality_fit(members).fits[_NEW], cost, self._change(members))
+
+    def _check_is_fitted(self) -> None:
+        if not hasattr(self, "models_"):
+            raise NotFittedError("this LearnedEstimator is not fitted: call fit(train) first.")
+
     def _check_options(self) -> None:
         """Refuse options that make no sense, before any work is done."""
         if int(self.folds) != self.folds or self.folds < 2:
@@ -211,8 +225,7 @@ class LearnedEstimator(BaseEstimator):
 
     def _check_fitted_on(self, outcomes: Outcomes) -> None:
         """Refuse outcomes of other models than those that were learned."""
-        if not hasattr(self, "models_"):
-            raise NotFittedError("this LearnedEstimator is not fitted: call fit(train) first.")
+        self._check_is_fitted()
         if outcomes.models == self.models_:
             return
         strange = [name for name in outcomes.models if name not in self.models_]
@@ -237,29 +250,14 @@ class LearnedEstimator(BaseEstimator):
         order = np.random.default_rng(self.seed).permutation(len(distinct))
         return pd.Index(distinct), np.append(order % self.folds, _NEW)
 
-    def _queries(self, outcomes: Outcomes) -> _Queries:
-        """Return the encoded features and the folds of all queries, which the next state will ask for again."""
-        for seen in (self._own, self._last):
-            if seen is not None and seen.outcomes is outcomes:
-                return seen
-        live = self._live.get(id(outcomes.query))
-        if live is not None and live.outcomes.query is outcomes.query:
-            return live
-        encoded = self._reader.queries(outcomes.query)
+    def _read(self, query: pd.DataFrame) -> _Queries:
         # The indexer is −1 for keys that are new, and the last entry is the fold of these.
-        fold = self._folds[self._keys.get_indexer(keys(outcomes.query[self._reader.columns]))]
-        seen = _Queries(outcomes, encoded, fold)
-        if len(outcomes) > 1:
-            self._last = seen
-        else:
-            self._live[id(outcomes.query)] = seen
-            if len(self._live) > _LIVE:
-                del self._live[next(iter(self._live))]
-        return seen
+        encoded = self._reader.queries(query)
+        return _Queries(encoded, self._folds[self._keys.get_indexer(keys(query[self._reader.columns]))])
 
     def _known(self, outcomes: Outcomes, members: Sequence[int], rows: np.ndarray) -> tuple[Table, np.ndarray]:
         """Return all that is known of some queries once the models `members` have run, and the folds of the queries."""
-        _, encoded, fold = self._queries(outcomes)
+        encoded, fold = self._own if outcomes is self._train else self._recent.get(outcomes.query, self._read)
         return beside([encoded[rows], *self._reader.answers(outcomes, members, rows)]), fold[rows]
 
     def _known_of_train(self, members: Sequence[int]) -> tuple[Table, np.ndarray]:
@@ -292,20 +290,19 @@ class LearnedEstimator(BaseEstimator):
             later = now.copy()
             for i in set(range(len(self.models_))) - set(members):
                 later[:, i] = self._quality_fit(tuple(sorted((*members, i)))).held_out[:, i]
-            self._changes[members] = Changes(now, later, self._train.quality)
+            self._changes[members] = Changes.measured(now, later, self._train.quality)
         return self._changes[members]
 
 
 class _Queries(NamedTuple):
     """The encoded features of all queries of some outcomes, and the fold of each, or _NEW."""
 
-    outcomes: Outcomes
     encoded: Table
     fold: np.ndarray
 
 
 class _CrossFit:
-    """One fit for every fold, made without it: a fold gets estimates from its own fit, a new query from all of them."""
+    """One fit for every fold, made without it, whose queries it predicts, and one on all for queries that are new."""
 
     def __init__(
         self,
@@ -317,68 +314,28 @@ class _CrossFit:
         *,
         calibrate: bool,
     ) -> None:
-        self._bounds, self._models = bounds, truth.shape[1]
-        others = [fold != held_out for held_out in range(fold.max() + 1)]
-        self._fits = [_Columns(learner, known[rows], truth[rows]) for rows in others]
-        self._calibrators = None
+        self._models = truth.shape[1]
+        # The last fit, number −1 and so that of _NEW, leaves no fold out.
+        used = [fold != held_out for held_out in (*range(fold.max() + 1), _NEW)]
+        self.fits = [Estimate(Columns.fitted(learner, known[rows], truth[rows]), *bounds) for rows in used]
         self.held_out = self.predict(known, fold)
         if calibrate:
             # A fold's calibrator has seen held-out estimates and truth of the other folds only.
-            self._calibrators = [
-                [_isotonic(*pairs) for pairs in zip(self.held_out[rows].T, truth[rows].T, strict=True)]
-                for rows in others
-            ]
+            for fit, rows in zip(self.fits, used, strict=True):
+                fit.isotonic = Isotonic.fitted(self.held_out[rows], truth[rows])
             self.held_out = self.predict(known, fold)
 
     def predict(self, known: Table, fold: np.ndarray) -> np.ndarray:
         """Return estimates for all models, shape (m, k)."""
-        mean, count = np.zeros((len(fold), self._models)), np.zeros((len(fold), 1))
-        for number, fit in enumerate(self._fits):
-            rows = np.flatnonzero((fold == number) | (fold == _NEW))
-            if len(rows):
-                estimate = np.clip(fit.predict(known[rows]), *self._bounds)
-                if self._calibrators is not None:
-                    columns = zip(self._calibrators[number], estimate.T, strict=True)
-                    estimate = np.column_stack([calibrator.predict(column) for calibrator, column in columns])
-                count[rows] += 1
-                # A running mean, unlike a sum divided, leaves equal numbers exactly as they are.
-                mean[rows] += (estimate - mean[rows]) / count[rows]
+        mean = np.zeros((len(fold), self._models))
+        for number in np.unique(fold):
+            rows = np.flatnonzero(fold == number)
+            mean[rows] = self.fits[number].predict(known[rows])
         return mean
 
 
-class _Columns:
-    """A learner fitted to a table, once or once for each column; a column that never varies is predicted as it is."""
-
-    def __init__(self, learner: BaseEstimator, known: Table, truth: np.ndarray) -> None:
-        varies = (truth != truth[0]).any(axis=0)
-        self._constant = np.where(varies, truth.mean(axis=0), truth[0])
-        # Where nothing is known of a query, the mean is all there is to learn.
-        columns = np.flatnonzero(varies) if known.shape[1] else np.array([], dtype=int)
-        self._probabilities = is_classifier(learner)
-        together = len(columns) > 1 and not self._probabilities and get_tags(learner).target_tags.multi_output
-        self._groups = [columns] if together else [[column] for column in columns]
-        self._fits = [clone(learner).fit(known, self._target(truth, group)) for group in self._groups]
-
-    def predict(self, known: Table) -> np.ndarray:
-        """Return predictions for every column, shape (m, k)."""
-        result = np.tile(self._constant, (known.shape[0], 1))
-        for group, fit in zip(self._groups, self._fits, strict=True):
-            predicted = fit.predict_proba(known)[:, 1] if self._probabilities else np.asarray(fit.predict(known))
-            result[:, group] = predicted.reshape(-1, len(group))
-        return result
-
-    def _target(self, truth: np.ndarray, group: Sequence[int]) -> np.ndarray:
-        target = truth[:, group].astype(int) if self._probabilities else truth[:, group]
-        return target if len(group) > 1 else target[:, 0]
-
-
-def _isotonic(estimate: np.ndarray, truth: np.ndarray) -> IsotonicRegression:
-    return IsotonicRegression(out_of_bounds="clip").fit(estimate, truth)
-
-
 def _default_quality() -> BaseEstimator:
-    # A new query gets the average over all folds, so that few trees in each are as good as many.
-    return ExtraTreesRegressor(30, min_samples_leaf=5, max_features=0.5)
+    return ExtraTreesRegressor(50, min_samples_leaf=5, max_features=0.5)
 
 
 def _default_cost() -> BaseEstimator:
