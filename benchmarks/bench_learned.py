@@ -26,13 +26,14 @@ def decisions(policy, live, row):
     """Serve one text and return how many seconds each decision took; the calls themselves take none."""
     session, times = policy.start(live.query.iloc[row].to_dict(), name=live.query.index[row], seed=0), []
     while True:
-        found = []
-        times.append(once(lambda: found.append(session.next())))
-        if found[0] is None:
+        # Asked again, a session gives the same answer.
+        times.append(once(session.next))
+        model = session.next()
+        if model is None:
             return times
-        i = live.models.index(found[0])
+        i = live.models.index(model)
         answer = {name: table[row, i] for name, table in live.answers.items()}
-        session.observe(found[0], cost=live.cost[row, i], answer=answer)
+        session.observe(model, cost=live.cost[row, i], answer=answer)
 
 
 def rows():
