@@ -28,7 +28,9 @@ book: $(READY)  ## execute every notebook and build the book in _build/html
 	$(PY) scripts/build_book.py _build --execute
 	@echo; echo "The book is ready. Open file://$(CURDIR)/_build/html/index.html"
 
-test: unit notebooks-test pages-test  ## unit tests, doctests, notebooks, the built book in a browser
+test: $(READY)  ## unit tests, doctests, notebooks, the built book in a browser; a stage that fails stops no other
+	@failed=; for stage in unit notebooks-test pages-test; do $(MAKE) $$stage || failed="$$failed $$stage"; done; \
+	  if [ -n "$$failed" ]; then echo "make test failed in:$$failed"; exit 1; fi
 
 unit: $(READY)
 	$(PY) -m pytest -q -n auto --dist loadfile --doctest-modules tests cascade_lib --ignore tests/test_pages.py
