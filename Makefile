@@ -11,7 +11,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book test unit notebooks-test pages-test lab lint notebooks bench collect live lock clean
+.PHONY: help book test unit lowest notebooks-test pages-test lab lint notebooks bench collect live lock clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,16 @@ test: unit notebooks-test pages-test  ## unit tests, doctests, notebooks, the bu
 
 unit: $(READY)
 	$(PY) -m pytest -q -n auto --dist loadfile --doctest-modules tests cascade_lib --ignore tests/test_pages.py
+
+# The lowest versions of what the library needs. Their own warnings about newer Pythons and parsers are not ours to see.
+LOWEST := _build/lowest
+lowest:  ## test the library with the lowest versions that pyproject.toml allows
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --editable ".[lowest]"
+	$(LOWEST)/bin/python -m pytest -q -W ignore::DeprecationWarning $(addprefix tests/test_,$(addsuffix .py,$(CORE)))
+CORE := command_line datasets_frames diagnostics dynamic envelope estimators expected_max frontier joint latent laws \
+  learned logs outcomes pandora play plots policy pooling special_cases storage strategies studies
 
 notebooks-test: $(READY)
 	$(PY) scripts/stage_tests.py _build/tested

@@ -1,0 +1,22 @@
+"""How a mean over independent draws is written, with an interval that covers whatever differs between the draws."""
+
+import numpy as np
+from scipy.stats import t
+
+
+def margin(values, axis=-1):
+    """Return half the 95% t interval of the mean over draws."""
+    values = np.asarray(values)
+    n = values.shape[axis]
+    return t.ppf(0.975, n - 1) * values.std(axis=axis, ddof=1) / np.sqrt(n)
+
+
+def in_words(values, digits=2):
+    """Write the mean over draws with its margin, like “+0.10 ± 0.03”."""
+    mean = round(float(np.mean(values)), digits) + 0.0  # no −0.00
+    return f"{mean:+.{digits}f} ± {margin(values):.{digits}f}".replace("-", "−")
+
+
+def settled(values):
+    """Return +1 if the interval of the mean lies above zero, −1 if below, 0 if it holds zero."""
+    return int(np.sign(np.mean(values)) * (abs(np.mean(values)) > margin(values)))
