@@ -20,3 +20,13 @@ def in_words(values, digits=2):
 def settled(values):
     """Return +1 if the interval of the mean lies above zero, −1 if below, 0 if it holds zero."""
     return int(np.sign(np.mean(values)) * (abs(np.mean(values)) > margin(values)))
+
+
+def split_margin(values, ratio, axis=-1):
+    """Return half the 95% interval for a random split of one pool; `ratio` is test queries over training queries.
+
+    Splits of one pool share queries, so their standard error is enlarged as Nadeau and Bengio (2003) propose.
+    """
+    values = np.asarray(values)
+    n = values.shape[axis]
+    return t.ppf(0.975, n - 1) * values.std(axis=axis, ddof=1) * np.sqrt(1 / n + ratio)
