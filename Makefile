@@ -11,7 +11,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book test unit notebooks-test pages-test lab lint notebooks bench collect live lock clean
+.PHONY: help book test unit lowest notebooks-test pages-test lab lint notebooks bench collect live lock clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,10 +28,22 @@ book: $(READY)  ## execute every notebook and build the book in _build/html
 	$(PY) scripts/build_book.py _build --execute
 	@echo; echo "The book is ready. Open file://$(CURDIR)/_build/html/index.html"
 
-test: unit notebooks-test pages-test  ## unit tests, doctests, notebooks, the built book in a browser
+test: $(READY)  ## unit tests, doctests, notebooks, the built book in a browser; a stage that fails stops no other
+	@failed=; for stage in unit notebooks-test pages-test; do $(MAKE) $$stage || failed="$$failed $$stage"; done; \
+	  if [ -n "$$failed" ]; then echo "make test failed in:$$failed"; exit 1; fi
 
 unit: $(READY)
 	$(PY) -m pytest -q -n auto --dist loadfile --doctest-modules tests cascade_lib --ignore tests/test_pages.py
+
+# The lowest versions of what the library needs. Their own warnings about newer Pythons and parsers are not ours to see.
+LOWEST := _build/lowest
+lowest:  ## test the library with the lowest versions that pyproject.toml allows
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --editable ".[lowest]"
+	$(LOWEST)/bin/python -m pytest -q -W ignore::DeprecationWarning $(addprefix tests/test_,$(addsuffix .py,$(CORE)))
+CORE := command_line datasets_frames diagnostics dynamic envelope estimators expected_max frontier joint latent laws \
+  learned logs outcomes pandora play plots policy pooling special_cases storage strategies studies
 
 notebooks-test: $(READY)
 	$(PY) scripts/stage_tests.py _build/tested

@@ -8,6 +8,7 @@ could not be written; 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -50,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("always")
             warnings.showwarning = lambda message, *_: print(f"Note: {message}", file=sys.stderr)
+            _refuse_unwritable(getattr(options, "output", None))
             options.command(options)
     except CommandError as error:
         print(f"Error: {error}", file=sys.stderr)
@@ -86,12 +88,15 @@ def frontier(options: argparse.Namespace) -> None:
 
 def fit(options: argparse.Namespace) -> None:
     """Fit a policy to a budget or a quality, check it on held-out queries and save it."""
-    result = _study(options)
+    pool = _pool(options)
+    _refuse_unreachable(pool, options)
+    result = _study(options, pool)
     name = STRATEGIES[options.strategy] if options.strategy else None
     try:
         policy = result.policy(budget=options.budget, quality=options.quality, strategy=name)
     except ValueError as error:
-        raise CommandError(REQUEST, error) from None
+        among = f"On the {len(result.calibration)} queries that policies are fitted on"
+        raise CommandError(REQUEST, f"{among}, {error} `frontier` shows what each strategy reaches.") from None
     print(*result.words, policy, sep="\n")
     print(f"on held-out queries: {policy.play(result.test, seed=options.seed)}")
     _save(policy, options.output)
@@ -141,24 +146,49 @@ def _parser() -> argparse.ArgumentParser:
 
 def _pool(options: argparse.Namespace) -> Outcomes:
     try:
-        pool = read_log(
+        return read_log(
             options.log,
             query_features=options.query_features,
             answer_features=options.answer_features,
             cost_unit=options.cost_unit,
+            models=options.models,
             drop_incomplete=options.drop_incomplete,
         )
-        return pool.select(options.models) if options.models else pool
     except (OSError, ValueError, TypeError, ImportError) as error:
         raise CommandError(LOG, error) from None
 
 
-def _study(options: argparse.Namespace) -> Study:
-    pool = _pool(options)
+def _study(options: argparse.Namespace, pool: Outcomes | None = None) -> Study:
+    pool = pool or _pool(options)
     try:
         return study(pool, test=options.test, depth=options.depth, seed=options.seed, progress=True)
     except (ValueError, TypeError) as error:
         raise CommandError(REQUEST, error) from None
+
+
+def _refuse_unwritable(path: Path | None) -> None:
+    """Refuse an output that cannot be written before the work whose result it is."""
+    if path is None:
+        return
+    if not path.parent.is_dir():
+        raise CommandError(OUTPUT, f"{path} cannot be written: there is no folder {path.parent}.")
+    if path.is_dir():
+        raise CommandError(OUTPUT, f"{path} cannot be written: it is a folder.")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise CommandError(OUTPUT, f"{path} cannot be written: permission denied.")
+
+
+def _refuse_unreachable(pool: Outcomes, options: argparse.Namespace) -> None:
+    """Refuse what not even the best or the cheapest choice for every single query of the log would give."""
+    best, least = pool.quality.max(axis=1).mean(), pool.cost.min(axis=1).mean()
+    if options.quality is not None and not options.quality <= best:
+        raise CommandError(
+            REQUEST, f"quality {options.quality:g} cannot be reached: the best answers in the log have {best:.4g}."
+        )
+    if options.budget is not None and not options.budget >= least:
+        raise CommandError(
+            REQUEST, f"budget {options.budget:g} cannot be kept: the cheapest answers in the log cost {least:.4g}."
+        )
 
 
 def _save(policy: Policy, path: Path) -> None:

@@ -145,15 +145,30 @@ def expected_max(
     if hasattr(mean, "sets"):
         return mean.sets(_checked_best(best, len(mean.mean)), most)
     mean, spread, best = _checked(mean, spread, best, most)
+    nothing = np.isneginf(best)
+    if most in (1, 2) and nothing.all():
+        return _up_to_two(mean, spread, most)
     products = partial(products_of_sets, most=most)
     value = _by_quadrature(mean, spread, best, products, number_of_sets(mean.shape[1], most))
     certain = _doubled(np.ones((len(mean), 1), dtype=bool), (spread == 0).T, np.logical_and, most)
     # Without spread the maximum is certain; and it is never worth less than the best of the means (Jensen).
     plain = _doubled(best[:, None], mean.T, np.maximum, most)
     value = np.where(certain, plain, np.maximum(value, plain))
-    nothing = np.isneginf(best)
     if most != 0:
         value[np.ix_(nothing, sizes(mean.shape[1], most) == 1)] = mean[nothing]
+    return value
+
+
+def _up_to_two(mean: np.ndarray, spread: np.ndarray, most: int) -> np.ndarray:
+    """Return the value of the sets of one model, or of one and two, where nothing has run: closed forms."""
+    u = mean.shape[1]
+    value = np.full((len(mean), number_of_sets(u, most)), -np.inf)
+    value[:, sizes(u, most) == 1] = mean
+    if most == 2:
+        # In the order of their bits: sorted by the second member, then by the first.
+        second, first = np.tril_indices(u, -1)
+        pairs = clark_max(mean[:, first], mean[:, second], spread[:, first], spread[:, second])
+        value[:, sizes(u, most) == 2] = np.maximum(pairs, np.maximum(mean[:, first], mean[:, second]))
     return value
 
 

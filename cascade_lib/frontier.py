@@ -6,6 +6,7 @@ hull of the single models, which needs no strategy; above it the omniscient boun
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -242,10 +243,15 @@ class Frontier:
         -------
         float array, shape (resamples,)
 
+        Warns
+        -----
+        UserWarning
+            If rows with the same label differ in quality or cost: perhaps the labels name groups and not queries.
+
         Notes
         -----
         Rows with the same label in ``outcomes.query.index`` are copies of one query, as `Outcomes.resample` makes them;
-        they are drawn together, for copies are no new evidence.
+        they are drawn together, since copies are no new evidence. So give every query a label of its own.
 
         Prices stay attached to queries, so a replicate needs no replay: its curve is a reweighted sum of steps. The
         price range, and hence the width of the area, is redrawn with the queries. Time grows with resamples × n.
@@ -261,6 +267,7 @@ class Frontier:
         mend = "1,000 is a good choice."
         resamples = int(_checks.number("resamples", resamples, low=1, high=1e9, mend=mend))
         query, distinct = pd.factorize(self.outcomes.query.index)
+        _warn_of_groups(self.outcomes, query, distinct)
         n, rng = len(distinct), np.random.default_rng(seed)
         chunk = max(1, _WEIGHTS_AT_ONCE // len(query))
         for done in range(0, resamples, chunk):
@@ -479,6 +486,20 @@ def omniscient(outcomes: Outcomes, *, name: str = "omniscient") -> Frontier:
     best = envelope.segments(outcomes.cost, outcomes.quality)
     cost, quality = outcomes.cost[best.row, best.plan], outcomes.quality[best.row, best.plan]
     return Frontier.from_leaves(name, outcomes, Leaves(best.row, best.high, best.low, cost, quality))
+
+
+def _warn_of_groups(outcomes: Outcomes, query: np.ndarray, distinct: pd.Index) -> None:
+    """Warn if rows with one label cannot be copies of one query: they will be drawn together all the same."""
+    original = np.unique(query, return_index=True)[1][query]
+    differs = [(table != table[original]).any(axis=1) for table in (outcomes.quality, outcomes.cost)]
+    rows = np.flatnonzero(np.any(differs, axis=0))
+    if rows.size:
+        warnings.warn(
+            f"the {len(query)} rows have only {len(distinct)} labels, and rows with one label differ, first at "
+            f"{distinct[query[rows[0]]]!r}: the bootstrap draws labels. If they name groups and not queries, give "
+            "every query a label of its own in outcomes.query.index.",
+            stacklevel=4,
+        )
 
 
 def _steps(leaves: Leaves) -> Steps:

@@ -14,9 +14,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 FORMAT, VERSION = "cascade_lib journal", 1
 LEFT_OPEN = "the run ended before the answer came"
+_FAR = 2**30
 
 Key = tuple[str, str, int]
 """A call: query, model, and which of the model's requests on that query, counted from 0."""
@@ -54,9 +56,10 @@ class Lines:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = not path.exists()
-        self._file = path.open("a+b")
+        self._path, self._file = path, path.open("a+b")
         try:
             _lock(self._file, path)
+            self.check()
             self._file.seek(0)
             content = self._file.read()
             whole = content[: content.rfind(b"\n") + 1]
@@ -72,6 +75,24 @@ class Lines:
             raise
         if fresh:
             _sync_folder(path.parent)
+
+    def check(self) -> None:
+        """Make sure that the file under its name is still the one that is written.
+
+        Raises
+        ------
+        RuntimeError
+            If it has been renamed, deleted or replaced: another process could open the name and pay once more.
+        """
+        try:
+            same = os.path.samestat(os.stat(self._path), os.fstat(self._file.fileno()))
+        except FileNotFoundError:
+            same = False
+        if not same:
+            raise RuntimeError(
+                f"{self._path} was renamed, deleted or replaced while it was in use, so no call is made any more: "
+                "another run with this journal would pay again. Put the file back under its name, and run again."
+            )
 
     def append(self, entries: Iterable[Mapping[str, object]]) -> None:
         """Write some objects and wait until they are on disk. After an error, e.g. a full disk, nothing more is taken.
@@ -183,6 +204,8 @@ class Journal:
     def record(self, events: list[dict]) -> None:
         """Write events down; once this returns they are on disk and known."""
         if events and self._lines is not None:
+            if any(event["event"] == "sent" for event in events):  # what has come home is written wherever the file is
+                self._lines.check()
             self._lines.append(events)
         for event in events:
             self._apply(event)
@@ -246,9 +269,10 @@ def replied(key: Key, cost: float, reply: dict, seconds: float) -> dict:
     return _event("reply", key) | {"cost": cost, "reply": reply, "seconds": round(seconds, 6)}
 
 
-def unpaid(key: Key, why: str, *, final: bool) -> dict:
-    """Return the event of a call that failed and cost nothing."""
-    return _event("unpaid", key) | {"why": why, "final": final}
+def unpaid(key: Key, why: str, *, final: bool, parts: int = 1) -> dict:
+    """Return the event of a call that failed and cost nothing, or was not even made."""
+    event = _event("unpaid", key) | {"why": why, "final": final}
+    return event | {"parts": parts} if parts > 1 else event
 
 
 def lost(key: Key, cost: float, why: str, *, final: bool = True) -> dict:
@@ -283,16 +307,25 @@ def _or_none(line: bytes) -> dict | None:
     return entry if isinstance(entry, dict) else None
 
 
-def _lock(file: object, path: Path) -> None:
-    """Keep other processes out, where the system can; the lock goes with the process, however it ends."""
+def _lock(file: BinaryIO, path: Path) -> None:
+    """Keep other processes out; the lock goes with the process, however it ends."""
     try:
-        import fcntl
-    except ImportError:
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            _lock_a_byte(file)
+        else:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         raise RuntimeError(f"{path} is in use: another run writes this journal. Two would pay twice.") from None
+
+
+def _lock_a_byte(file: BinaryIO) -> None:
+    """Lock a byte far behind the end of the file, for on Windows others cannot read what is locked."""
+    import msvcrt
+
+    file.seek(_FAR)
+    msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
 
 
 def _sync_folder(folder: Path) -> None:

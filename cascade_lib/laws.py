@@ -30,6 +30,8 @@ from .expected_max import (
 # Rounding of values, relative to the largest number at hand: sets worth the same must tie exactly, or the last
 # 1e-17 of quality would be bought at any cost once the price falls to nearly nothing.
 _ROUNDING = 2.0**-44
+# Numbers of distribution functions held at once (64 MB).
+_AT_ONCE = 8_000_000
 # Beyond this many spreads from its mean a Gaussian has no mass that matters.
 _REACH = 8.0
 _LOSS_AT_0 = 1 / np.sqrt(2 * np.pi)
@@ -253,6 +255,10 @@ class Atoms:
         m, k, atoms = self.value.shape
         if not k:
             return best[:, None].copy()
+        size = max(1, _AT_ONCE // (k * k * atoms))
+        if m > size:
+            parts = [slice(start, start + size) for start in range(0, m, size)]
+            return np.concatenate([self.take(rows)._integrate(best[rows], products) for rows in parts])
         flat = self.value.reshape(m, -1)
         order = flat.argsort(axis=1)
         grid = np.maximum(np.take_along_axis(flat, order, axis=1), best[:, None])

@@ -14,7 +14,7 @@ import math
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
@@ -24,14 +24,15 @@ import pandas as pd
 from tqdm import tqdm
 
 from . import _checks, journal
-from .account import Account, Pace
+from .account import Account, Pace, Tries
 from .answers import Answer, Run
-from .endpoint import CallError, Endpoint, Local, Model, Query, import_httpx, text_of
+from .endpoint import CallError, Endpoint, Local, Model, Query, import_httpx, text_of, used
 from .journal import Journal, Key
+from .limits import RESTS, Gate, Limits
 from .policy import Policy
 from .session import Session
 
-__all__ = ["Answer", "CostBoundWarning", "Endpoint", "Local", "Run", "run", "run_sync"]
+__all__ = ["Answer", "CostBoundWarning", "Endpoint", "Limits", "Local", "Run", "run", "run_sync"]
 
 CAP = "spend cap"
 AGAIN = ("open", "unpaid", "lost")
@@ -86,6 +87,7 @@ async def run(
         Seconds for one attempt, all in all.
     retries : int
         Further attempts where one failed at no cost: no connection, or a status that may pass (429, 500, 503, …).
+        Failures that are waited out do not count; see `patience` of `Limits`.
     pause, longest_pause : float
         Before repetition number j, from 1, wait a random time up to ``pause * 2**j`` seconds, or as long as the server
         asks, but no longer than `longest_pause`; a server that asks for more has failed.
@@ -109,11 +111,12 @@ async def run(
         If an argument is unusable, if the journal is damaged, or if it has the answer to another request than the one
         that would be made.
     RuntimeError
-        If another run has the journal open.
+        If another run has the journal open, or if the journal was renamed or replaced during the run.
 
     Notes
     -----
-    *What counts as paid.* A call that found no connection, or whose reply has an error status, has cost nothing.
+    *What counts as paid.* A call that found no connection, or whose reply has an error status, is taken to have cost
+    nothing. That a refusal costs nothing is an assumption about the provider; that no call is paid twice rests on it.
     Whatever else goes wrong after the request was sent (no answer in time, a connection broken off, a reply that is no
     JSON, the death of this process) may have been paid. Such a call is taken to have cost the most it can, the model
     counts as failed on that query, and it is not asked again. A reply that cannot be read costs what its ``usage``
@@ -145,7 +148,7 @@ async def run(
     for name, value in {"timeout": timeout, "retries": retries, "pause": pause, "longest_pause": longest_pause}.items():
         _checks.number(name, value, low=0, high=1e9, mend="It must not be negative.")
     pace = Pace(timeout, int(retries), pause, longest_pause)
-    book = Journal(None if journal is None else Path(journal))
+    book = await asyncio.to_thread(Journal, None if journal is None else Path(journal))
     try:
         work = _Work(policy, dict(models), book, Account(most, book.exact), pace, again, seed, transport)
         bar = tqdm(total=len(names), unit="query", disable=None if progress is None else not progress)
@@ -227,6 +230,15 @@ class _Asked(NamedTuple):
     cost: float
 
 
+class _Part(NamedTuple):
+    """One request: its body, a hash of it, the most that it can cost, and the tokens to book at the model's rate."""
+
+    body: object
+    digest: str | None
+    worst: Fraction
+    tokens: float
+
+
 class _Work:
     """One run under way."""
 
@@ -247,6 +259,7 @@ class _Work:
         self._scribe, self._client = _Scribe(book), None
         self._thinking = ThreadPoolExecutor(1, thread_name_prefix="planning")
         self._on_their_way: set[asyncio.Task] = set()
+        self._gates = {name: Gate(spec.limits) for name, spec in models.items()}
 
     async def all(self, rows: Iterator[tuple[str, dict]], concurrency: int, bar: tqdm) -> dict[str, Answer]:
         """Work through the queries; on any error let the calls on their way come home, then raise it."""
@@ -314,7 +327,19 @@ class _Work:
         return await asyncio.get_running_loop().run_in_executor(self._thinking, work)
 
     async def _ask(self, name: str, model: str, query: Query) -> _Asked:
-        """Get a model's answer to a query, from the journal as far as it is there."""
+        """Get a model's answer to a query, from the journal as far as it is there.
+
+        ==================================================  =====================================================
+        the journal has                                     what is done
+        ==================================================  =====================================================
+        a failure that is not to be repeated                the model has failed; nothing is asked
+        all replies, of a function (no hash of a request)   they are the answer; nothing is asked
+        all replies, of an endpoint                         the same, once the request is found to be the same
+        some replies, or none                               the rest is asked, if the request is the same
+        ==================================================  =====================================================
+
+        A query for which there is no request, or none whose cost is bounded, fails before anything is sent.
+        """
         calls = self.book.of(name, model)
         already = sum((call.cost for call in calls if call), Fraction(0))
         trouble = next((call.why for call in calls if call and call.reply is None and self._over(call)), None)
@@ -324,30 +349,34 @@ class _Work:
         complete = bool(calls) and all(call and call.reply is not None for call in calls)
         if complete and all(call.request is None for call in calls):
             return self._replayed(calls, already)
-        spec = self.models[model]
         try:
-            bodies = spec.bodies(query)
-            digests = [spec.digest(body) for body in bodies]
-            worst = [] if complete else [Fraction(_amount(spec.most(body))) for body in bodies]
+            parts = self._parts(self.models[model], query, complete)
         except Exception as error:
             return _Asked(None, f"request: {type(error).__name__}: {error}", float(already))
-        self._same_request(name, model, calls, digests)
-        if complete:
-            return self._replayed(calls, already)
-        return await self._ask_parts(name, model, list(zip(bodies, digests, worst, strict=True)))
+        self._same_request(name, model, calls, [part.digest for part in parts])
+        return self._replayed(calls, already) if complete else await self._ask_parts(name, model, parts)
 
-    async def _ask_parts(self, name: str, model: str, parts: list[tuple]) -> _Asked:
+    @staticmethod
+    def _parts(spec: Model, query: Query, complete: bool) -> list[_Part]:
+        """Return the requests of a query; what they can cost does not matter where all are answered."""
+        return [
+            _Part(body, spec.digest(body), Fraction(0), 0.0)
+            if complete
+            else _Part(body, spec.digest(body), Fraction(_amount(spec.most(body))), spec.tokens(body))
+            for body in spec.bodies(query)
+        ]
+
+    async def _ask_parts(self, name: str, model: str, parts: list[_Part]) -> _Asked:
         """Make the calls that are missing, one after the other, with the money for all of them set aside first."""
         calls = self.book.of(name, model) or [None] * len(parts)
         missing = [part for part, call in enumerate(calls) if call is None or call.reply is None]
         self.replayed += len(parts) - len(missing)
-        left = sum((parts[part][2] for part in missing), Fraction(0))
+        left = sum((parts[part].worst for part in missing), Fraction(0))
         why = None if await self.account.reserve(left) else CAP
         for part in missing if why is None else ():
-            body, digest, worst = parts[part]
-            left -= worst
+            left -= parts[part].worst
             self.asked += 1
-            why = await self._call((name, model, part), body, digest, worst, len(parts))
+            why = await self._call((name, model, part), parts[part], len(parts))
             if why is not None:
                 self.account.settle(left, Fraction(0))
                 break
@@ -355,44 +384,73 @@ class _Work:
         cost = float(sum((call.cost for call in calls if call), Fraction(0)))
         return _Asked(None, why, cost) if why is not None else _Asked(_one_or_all(calls), None, cost)
 
-    async def _call(self, key: Key, body: object, digest: str | None, worst: Fraction, parts: int) -> str | None:
-        """Attempt one call until it is answered or over; return what went wrong, if it did. `worst` is set aside."""
-        for attempt in range(self.pace.retries + 1):
-            task = asyncio.ensure_future(self._attempt(key, body, digest, worst, parts, attempt))
-            self._on_their_way.add(task)
-            task.add_done_callback(self._on_their_way.discard)
-            trouble = await asyncio.shield(task)  # who stops waiting does not stop the call
+    async def _call(self, key: Key, part: _Part, parts: int) -> str | None:
+        """Attempt one call until it is answered or over; return what went wrong, if it did. Its worst is set aside."""
+        gate = self._gates[key[1]]
+        tries = Tries(self.pace, gate.limits.patience, twice=self.again == "lost")
+        while True:
+            async with gate.place:
+                patience = await gate.enter(part.tokens, tries.patience)
+                if patience is None:
+                    return await self._not_sent(key, part.worst, parts)
+                tries.patience = patience
+                trouble = await self._shielded(self._attempt(key, part, parts, tries))
             if trouble is None:
                 return None
-            if self._is_last(trouble, attempt):
+            if tries.over(trouble):
                 return trouble.why
             self.retries += 1
-            await asyncio.sleep(self.pace.before(attempt + 1, trouble.wait))
-            if trouble.paid and not self.account.take(worst):
+            await asyncio.sleep(tries.pause(trouble))
+            if trouble.paid and not self.account.take(part.worst):
                 return f"{trouble.why}; then {CAP}"
-        raise AssertionError("the last attempt is the last")
 
-    async def _attempt(
-        self, key: Key, body: object, digest: str | None, worst: Fraction, parts: int, attempt: int
-    ) -> CallError | None:
+    async def _shielded(self, work: Coroutine) -> CallError | None:
+        """Wait for an attempt; if the waiting is broken off, the attempt goes on."""
+        task = asyncio.ensure_future(work)
+        self._on_their_way.add(task)
+        task.add_done_callback(self._on_their_way.discard)
+        return await asyncio.shield(task)
+
+    async def _not_sent(self, key: Key, worst: Fraction, parts: int) -> str:
+        """Give back what was set aside for a call that its model's rest does not let through."""
+        try:
+            await self._scribe.write(journal.unpaid(key, RESTS, final=True, parts=parts))
+        finally:
+            self.account.settle(worst, Fraction(0))
+        return RESTS
+
+    async def _attempt(self, key: Key, part: _Part, parts: int, tries: Tries) -> CallError | None:
         """Write down, send, write down, settle; this is never broken off halfway.
 
-        What is set aside stays so if the attempt has cost nothing and there will be another.
+        ===========================================  ======================  =========================
+        what came of it                              no longer set aside     spent
+        ===========================================  ======================  =========================
+        a reply                                      the most it can cost    what it says it cost
+        perhaps paid                                 the most it can cost    the most it can cost
+        not paid, and there will be another attempt  nothing                 nothing
+        not paid, and it was the last                the most it can cost    nothing
+        the journal cannot be written                the most it can cost    the most it can cost
+        ===========================================  ======================  =========================
         """
-        spec, aside, cost = self.models[key[1]], worst, worst
+        spec, gate, worst = self.models[key[1]], self._gates[key[1]], part.worst
+        aside, cost = worst, worst
         try:
-            await self._scribe.write(journal.sent(key, float(worst), digest, parts))
+            await self._scribe.write(journal.sent(key, float(worst), part.digest, parts))
             start = time.perf_counter()
             try:
-                reply = await spec.ask(self._http(spec), body, self.pace.timeout)
+                reply = await spec.ask(self._http(spec), part.body, self.pace.timeout)
             except CallError as trouble:
-                last = self._is_last(trouble, attempt)
+                gate.failed(trouble.wait) if trouble.again else gate.passed()
+                last = tries.over(trouble)
                 if trouble.paid:
                     await self._scribe.write(journal.lost(key, float(worst), trouble.why, final=last))
                 else:
                     await self._scribe.write(journal.unpaid(key, trouble.why, final=last))
                     aside, cost = worst if last else Fraction(0), Fraction(0)
                 return trouble
+            gate.passed()
+            if part.tokens and (tokens := used(reply)):
+                gate.correct(part.tokens, sum(tokens))
             cost = _known(spec, reply, worst)
             await self._scribe.write(journal.replied(key, float(cost), reply, time.perf_counter() - start))
         finally:
@@ -408,10 +466,6 @@ class _Work:
             limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
             self._client = httpx.AsyncClient(limits=limits, transport=self.transport)
         return self._client
-
-    def _is_last(self, trouble: CallError, attempt: int) -> bool:
-        hopeless = not trouble.again or trouble.wait > self.pace.longest
-        return hopeless or (trouble.paid and self.again != "lost") or attempt >= self.pace.retries
 
     def _over(self, call: journal.Call) -> bool:
         """Return whether a call of the journal that has no reply is not to be made again."""

@@ -13,6 +13,7 @@ from math import comb
 
 import numpy as np
 import pandas as pd
+from sklearn.base import clone
 from tqdm import tqdm
 
 from . import _checks
@@ -133,8 +134,8 @@ class Study:
             return lines
         row = table.loc[chosen]
         lines.append(
-            f"Recommended: {chosen}. Its AUC is {row['lead']:+.2f} points [{row['low']:.2f}, {row['high']:.2f}] "
-            f"(95%, paired bootstrap) from that of the single models, and no more general strategy is clearly better."
+            f"Recommended: {chosen}. Its AUC is {row['lead']:.2f} points [{row['low']:.2f}, {row['high']:.2f}] above "
+            f"that of the single models (95%, paired bootstrap), and no more general strategy is clearly better."
         )
         if np.isfinite(row["saved"]):
             lines.append(
@@ -236,7 +237,7 @@ def study(
     outcomes : Outcomes
         A log with features, at least 30 queries.
     estimator : LearnedEstimator, optional
-        What learns. Default: `default_estimator` for these outcomes.
+        What learns; a copy of it is fitted. Default: `default_estimator` for these outcomes.
     test : float
         The share of queries to judge on, between 0 and 1. Of the rest three quarters serve to learn from.
     depth : int, optional
@@ -282,8 +283,8 @@ def study(
         raise ValueError(f"depth must be at least 1 model per query; got {depth}.")
     rest = 1 - test
     train, calibration, held_out = outcomes.split(0.75 * rest, 0.25 * rest, test, seed=seed)
-    estimator = default_estimator(outcomes, seed=seed) if estimator is None else estimator
-    estimator.fit(train)
+    # A copy, so that policies of another study with the same estimator do not change.
+    estimator = (default_estimator(outcomes, seed=seed) if estimator is None else clone(estimator)).fit(train)
     strategies = _strategies(train, depth, ceiling=float(outcomes.quality.max()))
     curves = {"single models": single_models(held_out)}
     for name, strategy in tqdm(strategies.items(), desc="playing strategies", disable=not progress):

@@ -28,11 +28,22 @@ FAULTS = {
     "cut": "connection closed in the middle of the body",
     "garbage": "a body that is no JSON",
     "list": "JSON, but no object",
+    "nan": "what Python takes for JSON, with NaN in it",
+    "deep": "JSON that is nested a thousand deep",
     "empty": "JSON without choices and usage",
     "slow": "an answer that comes too late",
 }
-BILLED = {"ok", "drop", "cut", "garbage", "list", "empty", "slow"}
+BILLED = {"ok", "drop", "cut", "garbage", "list", "nan", "deep", "empty", "slow"}
 """What a provider may bill: everything but an error status."""
+
+
+BODIES = {
+    "garbage": b'{"choices": [',
+    "list": b"[1]",
+    "empty": b"{}",
+    "nan": b'{"choices": [{"logprob": NaN}]}',
+    "deep": b'{"choices": ' + b"[" * 998 + b"]" * 998 + b"}",
+}
 
 
 def usage(query):
@@ -46,9 +57,13 @@ def tokens(query):
 
 
 class DummyServer:
-    """Serves on the loopback, in a thread, until the `with` block ends."""
+    """Serves on the loopback, in a thread, until the `with` block ends.
 
-    def __init__(self, plan=lambda model, query, attempt: "ok", *, delay=0.0, too_late=5.0, wait="0"):
+    It answers nobody before `together` requests have been there at the same time.
+    """
+
+    def __init__(self, plan=lambda model, query, attempt: "ok", *, delay=0.0, too_late=5.0, wait="0", together=1):
+        self.together, self._met = together, asyncio.Event()
         self.plan, self.delay, self.too_late, self.wait = plan, delay, too_late, wait
         self.attempts, self.billed, self.did = Counter(), Counter(), Counter()
         self.now = self.most = 0
@@ -90,6 +105,9 @@ class DummyServer:
                 body = json.loads(await reader.readexactly(int(fields[b"content-length"])))
                 self.now += 1
                 self.most = max(self.most, self.now)
+                if self.now >= self.together:
+                    self._met.set()
+                await asyncio.wait_for(self._met.wait(), 60)
                 try:
                     await self._answer(writer, body["model"], body["messages"][-1]["content"])
                 finally:
@@ -116,8 +134,8 @@ class DummyServer:
             headers = f"Retry-After: {self.wait}\r\n" if act == "429" else ""
         elif act == "moved":
             status, data, headers = 302, b"", "Location: /elsewhere\r\n"
-        elif act in ("garbage", "list", "empty"):
-            data = {"garbage": b'{"choices": [', "list": b"[1]", "empty": b"{}"}[act]
+        elif act in BODIES:
+            data = BODIES[act]
         writer.write(f"HTTP/1.1 {status} .\r\n{headers}Content-Length: {len(data)}\r\n\r\n".encode())
         if act == "cut":
             writer.write(data[: len(data) // 2])

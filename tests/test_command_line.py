@@ -6,8 +6,9 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import Ridge
 
-from cascade_lib import Policy
+from cascade_lib import LearnedEstimator, Policy
 from cascade_lib.__main__ import DONE, INTERRUPTED, LOG, OUTPUT, REQUEST, main
 
 
@@ -56,10 +57,8 @@ def test_failures_have_codes_and_one_clear_line(log, tmp_path, capsys):
     cases = [
         (["describe", "nowhere.csv"], LOG, "there is no file nowhere.csv"),
         (["describe", str(bad)], LOG, "line 2: the quality of model 'small' is good"),
-        (["describe", log, "--models", "huge"], LOG, "models not in this pool: huge"),
-        (["fit", log, "--budget", "0.5", "--output", str(tmp_path / "p.json")], REQUEST, "budget must lie between 1"),
+        (["describe", log, "--models", "huge"], LOG, "models not in this log: huge. It has: small, large"),
         (["frontier", log, "--test", "2"], REQUEST, "test must lie between"),
-        (["report", log, "--output", str(tmp_path / "no" / "report.html")], OUTPUT, "cannot be written"),
     ]
     for words, code, message in cases:
         assert main(words) == code
@@ -67,6 +66,58 @@ def test_failures_have_codes_and_one_clear_line(log, tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["fit", log])
     assert ended.value.code == 2
+
+
+@pytest.fixture
+def no_work(monkeypatch):
+    monkeypatch.setattr("cascade_lib.__main__.study", lambda *_, **__: pytest.fail("the work was begun"))
+
+
+@pytest.mark.parametrize("command", [["frontier"], ["fit", "--budget", "5"], ["report"]], ids=lambda words: words[0])
+def test_outputs_are_tried_before_the_work(log, tmp_path, capsys, no_work, monkeypatch, command):
+    for path, reason in [(tmp_path / "no" / "file", "there is no folder"), (tmp_path, "it is a folder")]:
+        assert main([*command, log, "--output", str(path)]) == OUTPUT
+        assert f"{path} cannot be written: {reason}" in capsys.readouterr().err
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
+    assert main([*command, log, "--output", str(tmp_path / "new")]) == OUTPUT
+    assert "permission denied" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [tmp_path / "log.csv"]
+
+
+@pytest.mark.parametrize(
+    ("goal", "message"),
+    [
+        (["--quality", "0.99"], "quality 0.99 cannot be reached: the best answers in the log have 0.9"),
+        (["--quality", "nan"], "quality nan cannot be reached"),
+        (["--budget", "0.5"], "budget 0.5 cannot be kept: the cheapest answers in the log cost 1."),
+    ],
+)
+def test_what_no_strategy_can_reach_is_refused_before_the_work(log, tmp_path, capsys, no_work, goal, message):
+    assert main(["fit", log, *goal, "--output", str(tmp_path / "p.json")]) == REQUEST
+    assert message in capsys.readouterr().err
+
+
+def test_what_the_fitted_strategy_cannot_reach_is_refused_with_a_way_to_see_why(log, tmp_path, capsys):
+    assert main(["fit", log, "--quality", "0.94", "--output", str(tmp_path / "p.json")]) == REQUEST
+    assert "On the 45 queries that policies are fitted on, quality" in (said := capsys.readouterr().err)
+    assert "`frontier` shows what each strategy reaches" in said
+
+
+def test_eighteen_models_are_described_compared_and_reported_on(tmp_path, capsys, monkeypatch):
+    quick = LearnedEstimator(Ridge(), Ridge(), folds=2)
+    monkeypatch.setattr("cascade_lib.studies.default_estimator", lambda *_, **__: quick)
+    rng = np.random.default_rng(0)
+    names = [f"m{i:02}" for i in range(18)]
+    frame = pd.DataFrame({"query": range(90), "x": rng.random(90)})
+    for i, name in enumerate(names):
+        frame[f"quality:{name}"], frame[f"cost:{name}"] = rng.random(90) < 0.3 + i / 30, i + 1
+    path = tmp_path / "log.csv"
+    frame.to_csv(path, index=False)
+    for command in ("frontier", "report"):
+        output = tmp_path / command
+        assert main([command, str(path), "--output", str(output)]) == DONE
+        assert output.stat().st_size > 0
+    assert "90 queries × 18 models" in (main(["describe", str(path)]), capsys.readouterr().out)[1]
 
 
 def test_an_interrupt_ends_quietly(log, monkeypatch, capsys):

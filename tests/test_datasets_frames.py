@@ -131,6 +131,117 @@ def test_the_refused_name_is_told(read):
         read(pickle.dumps(Call(eval, "1")))
 
 
+class Part:
+    """What pickles to the call of a function with arguments, and then to the setting of a state."""
+
+    def __init__(self, function, arguments, state):
+        self.call = function, arguments, state
+
+    def __reduce__(self):
+        return self.call
+
+
+class Global:
+    """What pickles to a name alone, with a state set on what it stands for."""
+
+    def __init__(self, module, name, state):
+        self.module, self.name, self.state = module, name, state
+
+    def content(self):
+        name = f"c{self.module}\n{self.name}\n".encode()
+        return pickle.PROTO + b"\x02" + name + pickle.dumps(self.state, protocol=2)[2:-1] + pickle.BUILD + b"."
+
+
+EMPTY, REBUILD = np.empty(0).__reduce__()[1], np.empty(0).__reduce__()[0]
+FIELDS = np.dtype([("a", "O"), ("b", "f8")])
+OBJECTS = (3, "|", None, None, None, -1, -1, 63)
+RAW = b"\x01" * 16
+
+
+def block(values, *places, rows=None):
+    """A frame with these values in a block at each of the places, made by the same calls as pandas makes."""
+    places = places or (slice(0, 1, 1),)
+    columns = [f"column {i}" for i in range(len(places))]
+    frame = pd.DataFrame([[1.0] * len(places)] * 2).set_axis(pd.Index(columns, dtype=object), axis=1)
+    state = frame.__getstate__()
+    remake, (blocks, axes) = state["_mgr"].__reduce__()
+    parts = tuple(Call(blocks[0].__reduce__()[0], values, place, 2) for place in places)
+    axes = [axes[0], axes[1] if rows is None else rows]
+    return Part(pd.DataFrame, (), state | {"_mgr": Call(remake, parts, axes)})
+
+
+def numbers(shape, content, kind="f8"):
+    kind = np.dtype(kind) if isinstance(kind, str) else kind
+    return Part(REBUILD, EMPTY, (1, shape, kind, False, content))
+
+
+def kind_with(state, name="f8"):
+    return Part(np.dtype, (name, False, True), state)
+
+
+def range_of(stop, step=1):
+    state = {"name": None, "start": 0, "stop": stop, "step": step}
+    return Call(pd.RangeIndex(1).__reduce__()[0], pd.RangeIndex, state)
+
+
+ATTACKS = {
+    "an array larger than its content": (block(numbers((1, 10**9), RAW)), "its content does not fill"),
+    "an array that nothing fills": (block(Call(REBUILD, np.ndarray, (1, 1000), b"b")), "nothing fills"),
+    "an array left empty": (block(Call(REBUILD, np.ndarray, (0,), b"b")), ""),
+    "an array built by its class": (block(Call(np.ndarray, (1, 2))), ""),
+    "a negative length": (block(numbers((-1, -2), RAW)), "a strange shape"),
+    "numbers as references": (block(numbers((1, 2), RAW, kind_with(OBJECTS, "O8"))), "a strange value"),
+    "references as numbers": (block(numbers((1, 2), ["a", "b"])), "a strange buffer"),
+    "a type with fields": (block(numbers((1, 2), RAW, FIELDS)), "values of type V16"),
+    "negative offsets": (
+        block(numbers((1, 2), RAW, kind_with((3, "<", None, ("a",), {"a": (np.dtype("f8"), -64)}, 8, 1, 0)))),
+        "a type with fields",
+    ),
+    "a sub-array": (
+        block(numbers((1, 2), RAW, kind_with((3, "<", (np.dtype("f8"), (9,)), None, None, -1, -1, 0)))), "with fields",
+    ),
+    "another size": (block(numbers((1, 2), RAW, kind_with((3, "<", None, None, None, 2**30, 1, 0)))), "with fields"),
+    "a range of a million million": (block(numbers((1, 2), RAW), rows=range_of(10**12)), "a range of too many"),
+    "a slice of a million million": (block(numbers((1, 2), RAW), slice(0, 10**12, 1)), "a range of too many"),
+    "columns twice in one place": (block(numbers((2, 2), 2 * RAW), slice(1, -1, -1)), "columns without a place"),
+    "rows of another number": (block(numbers((1, 2), RAW), rows=range_of(3)), "a block of another shape"),
+    "an array in a cell": (block(numbers((1, 2), [np.zeros(1), 1], "O")), "a strange value"),
+    "a slice that is changed": (block(numbers((1, 2), RAW), Part(slice, (0, 1), {"start": 0})), ""),
+    "memory for the asking": (Call(bytearray, 10**12), "it asks for [a-z_]*.bytearray"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("kind", ATTACKS)
+def test_arrays_types_and_ranges_that_are_not_what_they_say_are_refused(read, kind, protocol):
+    attack, message = ATTACKS[kind]
+    with pytest.raises(ValueError, match=f"not a pickled table that can be trusted: .*{message}"):
+        read(pickle.dumps(attack, protocol=protocol))
+
+
+def test_the_attacks_differ_from_a_frame_in_one_thing_each(read):
+    assert read(pickle.dumps(block(numbers((1, 2), RAW)), protocol=2)).shape == (2, 1)
+
+
+@pytest.mark.parametrize("state", [{"__new__": None, "__setstate__": None}, (None, {"__new__": 1, "__init__": 1})])
+@pytest.mark.parametrize(("module", "name"), sorted(ALLOWED))
+def test_nothing_that_outlives_the_reading_can_be_changed(read, module, name, state):
+    part = ALLOWED[module, name]
+    before = dict(vars(part))
+    with pytest.raises(ValueError, match="is not a pickled table that can be trusted"):
+        read(Global(module, name, state).content())
+    assert dict(vars(part)) == before
+    pd.testing.assert_frame_equal(read(pickle.dumps(frame(), protocol=2)), frame())
+
+
+def test_no_more_cells_than_any_file_needs(read):
+    values = numbers((1, 3_000_000), bytes(24_000_000))
+    wide = block(values, slice(0, 1, 1), slice(1, 2, 1), rows=range_of(3_000_000))
+    with pytest.raises(ValueError, match="too many cells"):
+        read(pickle.dumps(wide, protocol=4))
+    assert read(pickle.dumps(block(values, rows=range_of(3_000_000)), protocol=4)).shape == (3_000_000, 1)
+
+
 @pytest.mark.parametrize("name", ["DataFrame.to_csv", "DataFrame.eval", "DataFrame.__reduce__"])
 def test_attributes_of_allowed_names_are_not_allowed(read, name):
     content = pickle.PROTO + b"\x04" + b"\x8c\x06pandas\x8c" + bytes([len(name)]) + name.encode() + pickle.STACK_GLOBAL

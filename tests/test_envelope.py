@@ -32,6 +32,15 @@ def test_segments_tile_the_axis_and_climb(pool):
         assert (np.diff(pool.quality[row, plan]) > 0).all()
 
 
+def test_rounding_turns_no_segment_around():
+    # Points on one line: the slope from the second to the third may exceed that from the first by an ulp.
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        cost = np.unique(rng.integers(1, 50, 8) / 10)[None]
+        segs = segments(cost, rng.random() * cost)
+        assert (segs.low <= segs.high).all()
+
+
 @given(pools())
 def test_ties_go_to_the_cheap_or_the_dear_end_of_an_edge(pool):
     segs = segments(pool.cost, pool.quality)

@@ -214,6 +214,21 @@ def test_wrong_arguments_are_refused_by_name(name, wrong):
                 value(**(arguments | {name: wrong}))
 
 
+@pytest.mark.parametrize("most", [0, 1, 2, 3, 9])
+@pytest.mark.parametrize("u", [1, 4, 11])
+@pytest.mark.parametrize("some", [False, True], ids=["nothing has run", "some have"])
+def test_sets_of_a_limited_size_are_columns_of_all_sets(u, most, some):
+    rng = np.random.default_rng(u)
+    mean, spread = rng.normal(size=(30, u)), 10 ** rng.uniform(-3, 1, (30, u)) * rng.integers(0, 2, (30, u))
+    best = np.where(rng.random(30) < 0.3, -np.inf, rng.normal(size=30)) if some else np.full(30, -np.inf)
+    small = subsets(u).sum(axis=1) <= most
+    np.testing.assert_array_equal(subsets(u, most), subsets(u)[small])
+    np.testing.assert_allclose(subset_sums(mean, most), subset_sums(mean)[:, small], rtol=1e-14)
+    np.testing.assert_allclose(
+        expected_max(mean, spread, best, most=most), expected_max(mean, spread, best)[:, small], rtol=0, atol=1e-8
+    )
+
+
 def test_seventeen_models_are_too_many_for_all_sets_but_not_for_prefixes():
     with pytest.raises(ValueError, match="17 models not yet run have 131,072 sets; at most 65,536 can be listed"):
         expected_max(np.zeros((1, 17)), np.ones(17))

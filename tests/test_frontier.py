@@ -1,6 +1,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -256,6 +257,17 @@ def test_copies_of_a_query_are_drawn_together():
     np.testing.assert_allclose(often, once, atol=1e-12)
     renamed = Outcomes(copies.quality, copies.cost)
     assert omniscient(renamed).bootstrap(300, seed=1).std() < 0.5 * once.std()
+
+
+def test_labels_of_groups_are_noticed():
+    pool = scene(30, 3, seed=9)[0]
+    domains = Outcomes(pool.quality, pool.cost, query=pd.DataFrame(index=["law", "code", "code"] * 10))
+    with pytest.warns(
+        UserWarning, match="the 30 rows have only 2 labels, and rows with one label differ, first at 'code'"
+    ):
+        omniscient(domains).bootstrap(3)
+    with pytest.warns(UserWarning, match="give every query a label of its own"):
+        omniscient(domains).compare(single_models(domains), resamples=3)
 
 
 def slow_saving(curve, model, weights):

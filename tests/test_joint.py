@@ -114,12 +114,14 @@ def test_a_constant_and_a_repeated_model_are_welcome():
 
 
 def test_strategies_use_the_covariances():
+    # Most of the models are right together, so a second answer is worth less than if they were independent.
     pool = gaussian_pool(300, seed=3)
     with_them, without = (
-        CascadeRouter().frontier(JointGaussianEstimator(correlated=correlated).fit(pool), pool)
+        CascadeRouter().play(JointGaussianEstimator(correlated=correlated).fit(pool), pool, lam=0.01).ran
         for correlated in (True, False)
     )
-    assert with_them.auc() != without.auc()
+    assert (with_them != without).any(axis=1).mean() > 0.1
+    assert with_them.sum() < 0.95 * without.sum()
 
 
 def test_conventions():

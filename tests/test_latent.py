@@ -129,6 +129,16 @@ def test_relative_laws_of_independent_models_and_of_new_queries_are_the_plain_on
             np.testing.assert_allclose(laws[1].value, laws[0].value, atol=1e-12)
 
 
+def test_of_several_starts_the_likeliest_classes_are_kept():
+    """On these draws the first start alone ends in a worse place."""
+    rng = np.random.default_rng(2)
+    kind, chance = rng.choice(4, 300), rng.random((4, 6))
+    quality = (rng.random((300, 6)) < chance[kind]).astype(int)
+    estimator = LatentClassEstimator(classes=4).fit(Outcomes(quality, np.ones((300, 6))))
+    given_class = estimator.chance_[:, np.arange(6), quality].prod(axis=2)
+    assert np.log(estimator.share_ @ given_class).mean() > -3.881
+
+
 def test_one_class_is_independence():
     pool = pool_of(2_000, seed=7)
     estimator = LatentClassEstimator((0.8, 0.5), classes=1).fit(pool)

@@ -64,6 +64,35 @@ def test_a_model_that_can_not_better_the_best_adds_exactly_nothing(table):
     assert (found == value.max()).all()
 
 
+def test_equal_laws_written_in_different_ways_tie_exactly():
+    # Ten draws of weight 1/10 of which j are 0, and one 0 of weight j/10: 0.1 + 0.1 + 0.1 is not 0.3.
+    for j in range(1, 10):
+        value = np.array([[np.arange(10) >= j, np.arange(10) > 0]], dtype=float)
+        weight = np.array([[np.full(10, 0.1), np.array([j / 10, *[(1 - j / 10) / 9] * 9])]])
+        _, one, other, _ = Atoms(value, weight).sets(np.array([-np.inf]))[0]
+        assert one == other
+
+
+@pytest.mark.parametrize("most", [0, 1, 2, 4])
+@pytest.mark.parametrize("best", [-np.inf, 0.4])
+def test_every_law_values_sets_of_a_limited_size_as_among_all(most, best):
+    rng = np.random.default_rng(7)
+    mean, spread, small = rng.random((6, 5)), rng.random((6, 5)), subsets(5).sum(axis=1) <= most
+    for make in LAWS.values():
+        law = make(mean, spread, rng)
+        found, every = (law.sets(np.full(6, best), *limit) for limit in ([most], []))
+        np.testing.assert_allclose(found, every[:, small], rtol=0, atol=1e-9)
+
+
+def test_atoms_of_many_queries_are_valued_in_parts(monkeypatch):
+    rng = np.random.default_rng(7)
+    law, best = LAWS["Atoms"](rng.random((9, 4)), rng.random((9, 4)), rng), rng.random(9)
+    whole = law.sets(best), law.prefixes(best)
+    monkeypatch.setattr("cascade_lib.laws._AT_ONCE", 2 * 4 * 4 * 2)  # two queries of four models with two atoms
+    for found, expected in zip((law.sets(best), law.prefixes(best)), whole, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_atoms_that_copy_a_gaussian_have_its_values():
     law = Gaussian(np.array([[0.2, 0.5, 0.4]]), np.array([[0.3, 0.1, 0.0]]))
     steps = np.random.default_rng(0).permutation(normal_draws(1, 2**13, seed=0).ravel())

@@ -221,6 +221,40 @@ def test_one_model_and_equal_models():
     assert len(PandoraRouter().frontier(guess, alone).lam) == 1
 
 
+def slow_order(mean, spread, cost):
+    """The models of the highest reservation value as the price falls to 1e-6, and the prices of the changes.
+
+    On a fine grid of levels, between which the change is found by a root search.
+    """
+
+    def price(i, z):
+        return spread[i] * normal_loss((z - mean[i]) / spread[i]) / cost[i]
+
+    low, high = (mean - 8 * spread).min(), (mean + 8 * spread).max()
+    levels = np.append(low - np.geomspace(1e4, 1e-4, 2_001), np.linspace(low, high, 50_001))
+    table = np.array([price(i, levels) for i in range(len(mean))])
+    first = table.argmax(axis=0)[table.max(axis=0) > 1e-6]
+    at = np.flatnonzero(np.diff(first))
+    changes = [
+        price(i, brentq(lambda z, i=i, j=j: price(i, z) - price(j, z), *levels[[n, n + 1]], xtol=1e-15))
+        for n, i, j in zip(at, first[at], first[at + 1], strict=True)
+    ]
+    return first[np.append(at, len(first) - 1)].tolist(), changes
+
+
+@pytest.mark.parametrize("seed", [*range(20), 194, 260, 797])
+def test_the_order_of_models_and_the_prices_of_its_changes_are_found(seed):
+    """In the last three seeds a model comes first only on a short stretch of levels."""
+    rng = np.random.default_rng(seed)
+    mean, spread, cost = rng.random(3), 10 ** rng.uniform(-2.5, -0.5, 3), 10 ** rng.uniform(-1, 1, 3)
+    models, changes = slow_order(mean, spread, cost)
+    found = PandoraRouter().moves(Beliefs(np.zeros(3, dtype=bool), mean[None], spread[None], cost[None]))
+    above = found.high > 1e-6
+    keep = np.append(True, np.diff(found.plan[above]) != 0)
+    assert found.plan[above][keep].tolist() == models
+    np.testing.assert_allclose(found.high[above][keep][1:], changes, rtol=1e-10)
+
+
 def test_a_law_of_atoms_is_used():
     # Both models have mean 0.5 and the same cost; the second may be perfect, which no Gaussian of small spread says.
     class Estimator:

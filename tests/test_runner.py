@@ -3,12 +3,15 @@
 import asyncio
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -180,6 +183,19 @@ def test_retry_after_may_be_a_date():
     date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 100))
     assert 97 < retry_after(date) <= 100
     assert retry_after(None) == retry_after("-3") == retry_after("nan") == retry_after("inf") == 0
+    assert retry_after("1e7") == 0  # more than a day is no answer to "when again?"
+
+
+def test_a_date_to_wait_for_is_counted_from_the_servers_own_clock():
+    def respond(request):
+        if len(asked.append(request) or asked) > 1:
+            return httpx.Response(200, json={"choices": [], "usage": {}})
+        wrong = {"Date": "Fri, 01 Jan 2100 00:00:00 GMT", "Retry-After": "Fri, 01 Jan 2100 00:00:00 GMT"}
+        return httpx.Response(429, headers=wrong)
+
+    asked = []
+    result = run(policy_of(Router()), 1, endpoints("http://nowhere"), transport=httpx.MockTransport(respond))
+    assert (result.answers[0].choice, len(asked)) == ("large", 2)
 
 
 def test_a_refused_connection_costs_nothing_and_others_take_over():
@@ -205,6 +221,8 @@ def test_a_refused_connection_costs_nothing_and_others_take_over():
         ("drop", "broken off: RemoteProtocolError"),
         ("cut", "broken off: RemoteProtocolError"),
         ("garbage", "broken JSON: JSONDecodeError"),
+        ("nan", "broken JSON: ValueError"),
+        ("deep", "broken JSON: (ValueError|RecursionError)"),
         ("list", "the reply is no JSON object"),
     ],
 )
@@ -214,7 +232,7 @@ def test_what_may_have_been_paid_is_counted_at_its_most_and_not_asked_again(faul
         models = endpoints(server.url)
         result = run(policy_of(Router()), 3, models, tmp_path / "j.jsonl", timeout=1)
         most = models["large"].most(models["large"].bodies({"text": "q0"})[0])
-        assert {answer.failures["large"] for answer in result} == {why}
+        assert all(re.fullmatch(why, answer.failures["large"]) for answer in result)
         assert all(answer.choice == "medium" and answer.costs["large"] == most for answer in result)
         assert (result.lost, result.spent) == (3 * most, sum(answer.cost for answer in result))
         assert server.charged <= result.spent
@@ -277,14 +295,14 @@ def test_a_redirect_and_a_bad_request_are_final():
     concurrency=st.sampled_from([1, 3, 16]),
     again=st.sampled_from(["open", "unpaid"]),
 )
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_faults(seed, share, cap, concurrency, again, tmp_path):
     """Each query ends with a choice or reasons, spend stays below the cap, and no call is paid twice."""
     journal = tmp_path / f"{time.monotonic_ns()}.jsonl"
     plan = _random_plan(seed, share)
-    with DummyServer(plan, too_late=1.0) as server:
+    with DummyServer(plan, too_late=0.6) as server:
         models = endpoints(server.url)
-        options = {"timeout": 0.4, "concurrency": concurrency, "spend_cap": cap, "retries": 2}
+        options = {"timeout": 0.2, "concurrency": concurrency, "spend_cap": cap, "retries": 2}
         first = run(policy_of(), 12, models, journal, **options)
         after = server.charged
         second = run(policy_of(), 12, models, journal, again=again, **options)
@@ -348,8 +366,8 @@ def test_cents_add_up_exactly():
 
 
 def test_the_bound_on_concurrency_holds_and_is_used():
-    with DummyServer(delay=0.005) as server:
-        run(policy_of(), 100, endpoints(server.url), concurrency=7)
+    with DummyServer(together=7) as server:
+        run(policy_of(), 30, endpoints(server.url), concurrency=7)
         assert server.most == 7
 
 
@@ -366,8 +384,8 @@ def test_a_call_that_costs_more_than_the_most_is_told_of():
 
 def test_thousands_of_queries(tmp_path):
     with DummyServer(delay=0.001) as server:
-        result = run(policy_of(Router()), 3_000, endpoints(server.url), tmp_path / "j.jsonl", concurrency=32)
-    assert (len(result), result.asked) == (3_000, 3_000)
+        result = run(policy_of(Router()), 2_000, endpoints(server.url), tmp_path / "j.jsonl", concurrency=32)
+    assert (len(result), result.asked) == (2_000, 2_000)
     assert result.spent == server.charged
     assert set(server.billed.values()) == {1}
 
@@ -395,9 +413,8 @@ def _wait_for(condition):
         time.sleep(0.002)
 
 
-@pytest.mark.parametrize("kills", [1, 3])
-def test_a_killed_run_goes_on_where_it_stood(kills, tmp_path):
-    journal, policy = tmp_path / "j.jsonl", policy_of()
+def test_a_killed_run_goes_on_where_it_stood(tmp_path):
+    journal, policy, kills = tmp_path / "j.jsonl", policy_of(), 2
     with DummyServer(delay=0.01) as server:
         for kill in range(kills):
             target = (kill + 1) * 100
@@ -446,16 +463,20 @@ def test_an_interrupted_cell_of_a_notebook_interrupts_the_run(tmp_path):
     async def cell(url):
         run(policy_of(), 500, endpoints(url), tmp_path / "j.jsonl", concurrency=2)
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored, as under nohup
     loop = asyncio.new_event_loop()
-    with DummyServer(delay=0.05) as server:
-        main = threading.main_thread().ident
-        timer = threading.Timer(0.5, lambda: signal.pthread_kill(main, signal.SIGINT))
-        timer.start()
-        with pytest.raises(KeyboardInterrupt):
-            loop.run_until_complete(cell(server.url))
-        timer.join()
-        paid = sum(server.billed.values())
-    loop.close()
+    main = threading.main_thread().ident
+    try:
+        with DummyServer(delay=0.05) as server:
+            timer = threading.Timer(0.5, lambda: signal.pthread_kill(main, signal.SIGINT))
+            timer.start()
+            with pytest.raises(KeyboardInterrupt):
+                loop.run_until_complete(cell(server.url))
+            timer.join()
+            paid = sum(server.billed.values())
+    finally:
+        loop.close()
+        signal.signal(signal.SIGINT, before)
     assert 0 < paid < 500
     book = Journal(tmp_path / "j.jsonl")
     book.close()
@@ -489,6 +510,51 @@ def test_two_runs_cannot_share_a_journal(tmp_path):
     book.close()
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_journal_that_is_taken_away_stops_the_run_and_nothing_is_paid_twice(replaced, tmp_path):
+    journal, away = tmp_path / "j.jsonl", tmp_path / "away.jsonl"
+
+    def plan(model, query, attempt):
+        if sum(server.attempts.values()) == 20:
+            journal.rename(away)
+            if replaced:
+                shutil.copy(away, journal)
+        return "ok"
+
+    with DummyServer(plan) as server:
+        with pytest.raises(RuntimeError, match="was renamed, deleted or replaced while it was in use"):
+            run(policy_of(), 50, endpoints(server.url), journal, concurrency=1)
+        assert sum(server.attempts.values()) == 20
+        book = Journal(away)  # what was on its way came home into the file that the run had
+        book.close()
+        assert sum(call.reply is not None for call in book.calls.values()) == 20
+        if not replaced:
+            away.rename(journal)
+        result = run(policy_of(), 50, endpoints(server.url), journal)
+        assert set(server.billed.values()) == {1}
+    assert server.charged <= result.spent
+
+
+def test_where_files_are_locked_byte_by_byte_two_runs_cannot_share_a_journal_either(tmp_path, monkeypatch):
+    locked = set()
+
+    def locking(handle, mode, size):
+        file = os.fstat(handle).st_ino, os.lseek(handle, 0, os.SEEK_CUR), size
+        if file in locked:
+            raise OSError(13, "Permission denied")
+        locked.add(file)
+
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(locking=locking, LK_NBLCK=2))
+    book = Journal(tmp_path / "j.jsonl")
+    with pytest.raises(RuntimeError, match="is in use: another run writes this journal"):
+        Journal(tmp_path / "j.jsonl")
+    book.close()
+    ((_, position, size),) = locked
+    assert position > 10**9  # locked bytes cannot be read by others there
+    assert size == 1
+
+
 # --- the journal ----------------------------------------------------------------------------------------------------
 
 
@@ -514,6 +580,21 @@ def test_keys_are_never_written_down(tmp_path):
         assert "secret" not in text
         assert "hidden" not in text
     assert "status 401: wrong key: Bearer [key] [key]" in written
+
+
+def test_a_key_that_a_server_repeats_in_an_answer_is_masked(tmp_path):
+    key, token = 'sk-"secret"/\\', "hidden-token"
+
+    def parrot(request):
+        text = f"{key} and {token} in version 2"
+        return httpx.Response(200, json={"choices": [{"message": {"content": text}}], text: 1})
+
+    models = endpoints("http://nowhere", key=key, headers={"X-Token": f"Basic {token}", "X-Version": "2"})
+    result = run(policy_of(Router()), 1, models, tmp_path / "j.jsonl", transport=httpx.MockTransport(parrot))
+    assert result.answers[0].text == "[key] and [key] in version 2"
+    for text in ((tmp_path / "j.jsonl").read_text(), result.to_frame().to_csv(), repr(result.answers)):
+        assert "secret" not in text
+        assert "hidden" not in text
 
 
 def _parsed(line):
@@ -597,12 +678,44 @@ def test_features_of_queries_must_be_there():
         ({"prompt": "x"}, "must say max_tokens"),
         ({"prompt": "x", "max_tokens": 1.5}, "must say max_tokens"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}], "max_tokens": 1}, "more than text"),
-        ({"messages": [{"role": "user", "content": "x"}], "max_tokens": 1, "tools": []}, "more than text"),
+        ({"messages": [{"role": "user", "content": "x"}], "max_tokens": 1, "tools": []}, "tools may be charged for"),
+        ({"prompt": "x", "max_tokens": 1, "suffix": "y" * 1_000}, "suffix may be charged for"),
+        ({"prompt": "x", "max_tokens": 1, "web_search_options": {}}, "web_search_options may be charged for"),
+        ({"prompt": "x", "max_tokens": 1, "prediction": {}, "x_new": 1}, "prediction, x_new may be charged for"),
+        ({"prompt": "x", "max_tokens": 1, "n": -3}, "n and best_of must be whole numbers of 1 or more"),
+        ({"prompt": "x", "max_tokens": 1, "best_of": True}, "n and best_of must be whole numbers of 1 or more"),
+        ({"prompt": "x", "max_tokens": 1, "max_completion_tokens": -1}, "must say max_tokens"),
     ],
 )
 def test_what_cannot_be_bounded_is_not_sent(body, message):
     with pytest.raises(ValueError, match=message):
         Endpoint("http://x", lambda query: body).most(body)
+
+
+def test_of_two_bounds_on_the_answer_the_larger_one_counts():
+    one = Endpoint("http://x", dict, price=(0, 1))
+    assert one.most({"prompt": "x", "max_tokens": 1, "max_completion_tokens": 50}) == 50
+
+
+def test_what_may_be_charged_for_is_sent_where_its_bound_is_given():
+    body = {"prompt": "x", "max_tokens": 1, "suffix": "y"}
+    assert Endpoint("http://x", dict, worst=lambda body: 9).most(body) == 9
+
+
+def test_a_streamed_reply_is_refused_before_anything_is_sent():
+    models = {
+        name: Endpoint("http://nowhere", lambda q: ask(q) | {"stream": True}, worst=lambda body: 1) for name in MODELS
+    }
+    result = run(policy_of(), 1, models, transport=httpx.MockTransport(lambda request: 1 / 0))
+    assert result.answers[0].failures["large"].startswith("request: ValueError: a reply is read as a whole")
+    assert result.asked == 0
+
+
+def test_usage_may_be_told_in_strings_and_nonsense_in_it_is_not_counted():
+    one = Endpoint("http://x", dict, price=(1, 4))
+    assert one.paid({"usage": {"prompt_tokens": "7", "completion_tokens": "1"}}) == 11
+    for odd in ("many", -1, None, float("nan"), [1]):
+        assert one.paid({"usage": {"prompt_tokens": 7, "completion_tokens": odd}}) is None
 
 
 @given(text=st.text(), n=st.integers(1, 4), limit=st.integers(0, 50))

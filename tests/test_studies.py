@@ -1,6 +1,8 @@
 """A study finds what was planted, its policies keep their budgets, and its report is whole."""
 
 import re
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +11,7 @@ from sklearn.linear_model import Ridge
 
 from cascade_lib import LearnedEstimator, Outcomes, default_estimator, study
 from cascade_lib.report import to_html
-from cascade_lib.studies import _affordable
+from cascade_lib.studies import Study, _affordable
 
 
 def planted(n=400, *, before=False, after=False, seed=0):
@@ -31,6 +33,58 @@ def test_it_recommends_the_simplest_that_the_data_support(known, recommended):
     result = study(planted(**known), resamples=200)
     assert result.recommended == recommended
     assert recommended == "single models" or f"Recommended: {recommended}" in repr(result)
+
+
+class Curve:
+    """Stands in for a frontier of which only the AUC and the interval of its lead over others matter."""
+
+    def __init__(self, auc, leads=None):
+        self.auc, self.leads = lambda: auc, leads or {}
+
+    def compare(self, other, **_):
+        low, high = self.leads[other.auc()]
+        return SimpleNamespace(low=low, high=high)
+
+
+@pytest.mark.parametrize(
+    ("over_single", "over_routing", "recommended"),
+    [
+        ((0.01, 0.3), (-0.01, 0.02), "routing"),  # as good as the best, for all that one can tell
+        ((-0.01, 0.3), (0.01, 0.02), "single models"),
+        ((0.01, 0.3), (0.001, 0.02), "cascade routing"),
+    ],
+)
+def test_what_the_best_does_not_clearly_beat_is_recommended_if_it_is_simpler(over_single, over_routing, recommended):
+    best = Curve(0.9, {0.7: over_single, 0.89: over_routing})
+    curves = {"single models": Curve(0.7), "routing": Curve(0.89), "cascade routing": best, "omniscient": Curve(1.0)}
+    strategies = {"routing": None, "cascade routing": None}
+    assert Study(None, None, None, None, strategies, curves, 10, 0).recommended == recommended
+
+
+def test_most_of_the_rest_is_learned_from_and_a_quarter_fits_budgets():
+    result = study(planted(400), resamples=10)
+    assert [len(part) for part in (result.train, result.calibration, result.test)] == [180, 60, 160]
+
+
+def test_a_second_study_with_one_estimator_leaves_the_first_as_it_was():
+    mine = LearnedEstimator(Ridge(), Ridge(), folds=2)
+    first = study(planted(100, before=True), estimator=mine, resamples=10)
+    before = first.estimator.beliefs(first.test, np.zeros(2, dtype=bool)).mean
+    study(planted(100, seed=1), estimator=mine, resamples=10)
+    np.testing.assert_array_equal(first.estimator.beliefs(first.test, np.zeros(2, dtype=bool)).mean, before)
+    assert not hasattr(mine, "models_")
+
+
+def test_the_findings_say_so_if_there_is_no_lead_and_if_the_best_model_is_never_reached():
+    result = study(planted(), resamples=10)
+    assert "No strategy is clearly better than mixing single models" in result.words[-1]
+    result = study(planted(before=True), resamples=10)
+    assert re.search(
+        r"AUC is \d.* points .* above that of the single models .*It reaches .* of large for", repr(result), re.S
+    )
+    never = replace(result)
+    never.__dict__["table"] = result.table.assign(saved=-np.inf)
+    assert never.words[-1] == "It never quite reaches the quality of large."
 
 
 def test_the_scale_of_quality_changes_no_recommendation_and_no_curve():
