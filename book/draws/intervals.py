@@ -30,3 +30,10 @@ def split_margin(values, ratio, axis=-1):
     values = np.asarray(values)
     n = values.shape[axis]
     return t.ppf(0.975, n - 1) * values.std(axis=axis, ddof=1) * np.sqrt(1 / n + ratio)
+
+
+def split_in_words(values, ratio=1.0, digits=2):
+    """Write the mean over random splits of one pool with its interval, like “+0.10 [0.05, 0.15]”."""
+    mean, half = float(np.mean(values)), split_margin(values, ratio)
+    ends = (round(end, digits) + 0.0 for end in (mean - half, mean + half))
+    return "{:+.{d}f} [{:.{d}f}, {:.{d}f}]".format(round(mean, digits) + 0.0, *ends, d=digits).replace("-", "−")
