@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -287,7 +288,8 @@ class _Work:
 
     async def _query(self, name: str, query: dict) -> Answer:
         features = {feature: query[feature] for feature in self.policy.schema.features}
-        session = self.policy.start(features, name=name, seed=_coin(self.seed, name))
+        start = partial(self.policy.start, features, name=name, seed=_coin(self.seed, name))
+        session = await self._in_thread(start)
         seen, texts, costs, failures = {}, {}, {}, {}
         while (model := await self._next(session)) is not None:
             asked = await self._ask(name, model, query)

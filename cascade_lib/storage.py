@@ -31,7 +31,7 @@ from .strategy import Strategy, everyone
 
 FORMAT, VERSION = "cascade_lib policy", 2
 STRATEGIES = {kind.__name__: kind for kind in (Router, ThresholdCascade, Cascade, CascadeRouter, PandoraRouter)}
-_LARGEST_FILE, _LARGEST_ARRAYS, _DEEPEST = 2**30, 2**31, 20
+_LARGEST_FILE, _LARGEST_ARRAYS, _MOST_VALUES, _DEEPEST = 2**30, 2**31, 4_000_000, 20
 _PARTS = ("format", "version", "strategy", "lam", "gamma", "budget", "calibration", "schema", "estimator")
 
 
@@ -60,9 +60,9 @@ def load(path: str | Path) -> Policy:
     if size > _LARGEST_FILE:
         raise ValueError(f"{path} is no policy that can be read: it has {size:,} bytes, over {_LARGEST_FILE:,}.")
     try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refused)
+        document = json.loads(_text(path), parse_constant=_refused)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not a policy: it is no JSON ({error}).") from None
+        raise ValueError(f"{path} is not a policy: it is no JSON that can be read ({error}).") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ValueError(f'{path} is not a policy: it lacks the line "format": "{FORMAT}".')
     version = document.get("version")
@@ -108,6 +108,16 @@ def reachable(strategy: Strategy, k: int) -> list[tuple[int, ...]]:
         )
     sets = chain.from_iterable(combinations(chosen, size) for size in range(depth + 1))
     return [*sets, *((i,) for i in range(k) if i not in chosen)]
+
+
+def _text(path: str | Path) -> str:
+    """Return what is in a file, unless it has more values than a policy: each takes far more memory than file."""
+    data = Path(path).read_bytes()
+    # Every value but the first comes after one of these, none of which occurs in the data of an array.
+    values = sum(data.count(mark) for mark in (b",", b"[", b"{"))
+    if values > _MOST_VALUES:
+        raise ValueError(f"it has {values:,} and so over {_MOST_VALUES:,} values")
+    return data.decode("utf-8")
 
 
 def _refused(constant: str) -> None:

@@ -128,6 +128,21 @@ def test_functions_are_models_too(tmp_path):
     assert len(ran) == 4
 
 
+def test_no_estimate_is_made_where_the_replies_come_in(monkeypatch):
+    """An estimate takes time, in which the event loop would take answers for late."""
+    policy, loops, beliefs = policy_of(), [], Fixed.beliefs
+
+    def watched(self, *args):
+        loops.append(asyncio._get_running_loop())
+        return beliefs(self, *args)
+
+    monkeypatch.setattr(Fixed, "beliefs", watched)
+    with DummyServer() as server:
+        run(policy, 3, endpoints(server.url))
+    assert loops
+    assert set(loops) == {None}
+
+
 def test_it_runs_where_an_event_loop_runs_already():
     async def notebook():
         models = {name: Local(lambda query: {}) for name in MODELS}

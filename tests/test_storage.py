@@ -222,7 +222,7 @@ def document(tmp_path_factory):
         ('"gamma": ', '"delta": ', "must have format, version"),
         ('"features": ["length"', '"features": ["width"', "not those of the strategy and of the features"),
         ('"options": {}', '"options": {"memory": "/tmp"}', "nothing else"),
-        ("{", "[", "it is no JSON"),
+        ("{", "[", "it is no JSON that can be read"),
     ],
 )
 def test_a_damaged_file_is_refused(document, old, new, message, tmp_path):
@@ -284,6 +284,15 @@ def test_hostile_content_is_refused(document, change, tmp_path):
     path = tmp_path / "policy.json"
     path.write_text(json.dumps(tree))
     with pytest.raises(ValueError, match="damaged policy|no JSON"):
+        Policy.load(path)
+
+
+def test_values_are_counted_before_any_is_built(document, tmp_path, monkeypatch):
+    """Three bytes of a file can become a list of 56 bytes: so the size of a file does not bound what it takes."""
+    path = tmp_path / "policy.json"
+    path.write_text(document.replace("{", '{"many": [' + "[]," * 4_000_001 + "0],", 1))
+    monkeypatch.setattr("json.loads", lambda *_, **__: pytest.fail("it was parsed"))
+    with pytest.raises(ValueError, match="over 4,000,000 values"):
         Policy.load(path)
 
 
