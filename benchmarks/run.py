@@ -11,7 +11,14 @@ import platform
 from datetime import date
 from pathlib import Path
 
-BENCHMARKS = ["bench_routing", "bench_expected_max", "bench_cascade_routing", "bench_learned", "bench_runner"]
+BENCHMARKS = [
+    "bench_routing",
+    "bench_expected_max",
+    "bench_cascade_routing",
+    "bench_learned",
+    "bench_runner",
+    "bench_resume",
+]
 
 
 def main() -> None:

@@ -180,7 +180,9 @@ class Journal:
         self.parts: dict[tuple[str, str], int] = {}
         self._spent = self._pending = Fraction(0)
         self._lines = None if path is None else Lines(path)
-        found = [] if self._lines is None else self._lines.found
+        found = []
+        if self._lines is not None:  # which need not keep in memory what the calls hold
+            found, self._lines.found = self._lines.found, []
         try:
             self._read(path, found)
         except BaseException:

@@ -136,9 +136,17 @@ def play(mover: Mover, estimator: Estimator, outcomes: Outcomes, lam: float, *, 
 
 
 def decide(
-    mover: Mover, estimator: Estimator, query: Outcomes, ran: np.ndarray, barred: np.ndarray, lam: float, *, dear: bool
-) -> int:
-    """Return the model to run next on a single query, or STOP; used by live sessions.
+    mover: Mover,
+    estimator: Estimator,
+    outcomes: Outcomes,
+    rows: np.ndarray,
+    ran: np.ndarray,
+    barred: np.ndarray,
+    lam: float,
+    *,
+    dear: np.ndarray,
+) -> np.ndarray:
+    """Return the model to run next, or STOP, on live queries that are in the same state, int (m,).
 
     Parameters
     ----------
@@ -146,20 +154,22 @@ def decide(
         The decision rule.
     estimator : Estimator
         Where the estimates come from.
-    query : Outcomes
-        One row: what is known of the query, with the costs and answers of the models that have run.
+    outcomes : Outcomes
+        What is known of the queries, with the costs and answers of the models that have run.
+    rows : int array, shape (m,)
+        The queries to decide about.
     ran, barred : bool array, shape (k,)
         The models that have answered, and those that cannot be had.
     lam : float
         The price.
-    dear : bool
+    dear : bool array, shape (m,)
         Whether a tie at `lam` goes to the dearest choice.
     """
     if (ran | barred).all():
-        return STOP
-    state, row = sum(1 << i for i in np.flatnonzero(ran).tolist()), np.array([0])
-    segs, _ = _moves(mover, estimator, query, state, row, np.array([lam]), barred)
-    return int(envelope.at_price(segs, lam, np.array([dear]))[0])
+        return np.full(len(rows), STOP)
+    state = sum(1 << i for i in np.flatnonzero(ran).tolist())
+    segs, _ = _moves(mover, estimator, outcomes, state, rows, np.full(len(rows), lam), barred)
+    return envelope.at_price(segs, lam, dear)
 
 
 def walk(

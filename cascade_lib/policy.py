@@ -200,8 +200,11 @@ class Policy:
         >>> policy.start(estimator=TabulatedEstimator([[0.2, 0.9]], cost_ex_ante=[[1, 5]])).next()
         'large'
         """
-        dear = bool(np.random.default_rng(seed).random() >= self.gamma)
-        return self._session(query, name, dear, estimator)
+        return self._session(query, name, self.toss(seed), estimator)
+
+    def toss(self, seed: int | None) -> bool:
+        """Toss the coin of one query: True if its ties at λ go to the most expensive choice, at probability 1 − γ."""
+        return bool(np.random.default_rng(seed).random() >= self.gamma)
 
     def resume(self, state: Mapping[str, object], *, estimator: Estimator | None = None) -> Session:
         """Take up a session where ``session.to_dict()`` left it.

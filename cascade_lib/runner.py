@@ -16,11 +16,13 @@ import warnings
 from collections import Counter
 from collections.abc import Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
@@ -31,12 +33,15 @@ from .endpoint import CallError, Endpoint, Local, Model, Query, import_httpx, te
 from .journal import Journal, Key
 from .limits import RESTS, Gate, Limits
 from .policy import Policy
+from .replay import Told, replay
 from .session import Session
 
 __all__ = ["Answer", "CostBoundWarning", "Endpoint", "Limits", "Local", "Run", "run", "run_sync"]
 
 CAP = "spend cap"
 AGAIN = ("open", "unpaid", "lost")
+# Queries of a journal that are followed in one go, between two of which a run can be broken off.
+_AT_ONCE = 4_096
 
 
 class CostBoundWarning(UserWarning):
@@ -154,7 +159,7 @@ async def run(
         work = _Work(policy, dict(models), book, Account(most, book.exact), pace, again, seed, transport)
         bar = tqdm(total=len(names), unit="query", disable=None if progress is None else not progress)
         with bar:
-            answers = await work.all(_rows(names, queries), concurrency, bar)
+            answers = await work.all(names, queries, concurrency, bar)
     finally:
         book.close()
     lost = sum((call.cost for call in book.calls.values() if call.paid and call.reply is None), Fraction(0))
@@ -240,6 +245,30 @@ class _Part(NamedTuple):
     tokens: float
 
 
+@dataclass
+class _Course:
+    """What has happened on one query; models in the order in which they were asked."""
+
+    name: str
+    query: dict
+    costs: dict[str, float] = field(default_factory=dict)
+    seen: dict[str, dict[str, object]] = field(default_factory=dict)
+    texts: dict[str, str | None] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def report(self, session: Session, model: str) -> None:
+        """Tell a session what came of asking a model."""
+        if model in self.failures:
+            session.fail(model, cost=self.costs[model])
+        else:
+            session.observe(model, cost=self.costs[model], answer=self.seen[model])
+
+    def answer(self, choice: str | None) -> Answer:
+        """Return how the query ended, with the answer of the model `choice`."""
+        order, cost = tuple(self.costs), math.fsum(self.costs.values())
+        return Answer(self.name, choice, self.texts.get(choice), order, cost, self.failures, self.seen, self.costs)
+
+
 class _Work:
     """One run under way."""
 
@@ -262,18 +291,32 @@ class _Work:
         self._on_their_way: set[asyncio.Task] = set()
         self._gates = {name: Gate(spec.limits) for name, spec in models.items()}
 
-    async def all(self, rows: Iterator[tuple[str, dict]], concurrency: int, bar: tqdm) -> dict[str, Answer]:
+    async def all(self, names: list[str], queries: pd.DataFrame, concurrency: int, bar: tqdm) -> dict[str, Answer]:
         """Work through the queries; on any error let the calls on their way come home, then raise it."""
         answers: dict[str, Answer] = {}
+        begun: dict[str, _Course] = {}
+        rows, workers = _rows(names, queries), []
 
         async def worker() -> None:
             for name, query in rows:
-                answers[name] = await self._query(name, query)
-                bar.set_postfix_str(f"{float(self.account.spent):,.6g} spent", refresh=False)
-                bar.update()
+                if name not in answers:
+                    answers[name] = await self._query(begun.pop(name, None) or _Course(name, query))
+                    bar.set_postfix_str(f"{float(self.account.spent):,.6g} spent", refresh=False)
+                    bar.update()
 
-        workers = [asyncio.ensure_future(worker()) for _ in range(concurrency)]
         try:
+            in_journal = {query for query, _ in self.book.parts}
+            taken_up = [row for row, name in enumerate(names) if name in in_journal]
+            for at in range(0, len(taken_up), _AT_ONCE):
+                part = taken_up[at : at + _AT_ONCE]
+                replayed = await self._in_thread(partial(self._replay, [names[i] for i in part], queries.iloc[part]))
+                for course, (ended, choice) in replayed:
+                    if ended:
+                        answers[course.name] = course.answer(choice)
+                        bar.update()
+                    else:
+                        begun[course.name] = course
+            workers = [asyncio.ensure_future(worker()) for _ in range(concurrency)]
             await asyncio.gather(*workers)
         finally:
             for task in workers:
@@ -286,30 +329,52 @@ class _Work:
                 await self._client.aclose()
         return answers
 
-    async def _query(self, name: str, query: dict) -> Answer:
-        features = {feature: query[feature] for feature in self.policy.schema.features}
-        start = partial(self.policy.start, features, name=name, seed=_coin(self.seed, name))
-        session = await self._in_thread(start)
-        seen, texts, costs, failures = {}, {}, {}, {}
-        while (model := await self._next(session)) is not None:
-            asked = await self._ask(name, model, query)
-            costs[model] = asked.cost
-            why = asked.why
-            if why is None:
-                try:
-                    answer = dict(self.models[model].read(asked.reply))
-                    self._all_known(model, answer)
-                    session.observe(model, cost=asked.cost, answer=answer)
-                    seen[model], texts[model] = answer, text_of(asked.reply)
-                except _UnknownFeatureError:
-                    raise
-                except Exception as error:
-                    why = f"unreadable reply: {type(error).__name__}: {error}"
-            if why is not None:
-                failures[model] = why
-                session.fail(model, cost=asked.cost)
-        choice = (await self._in_thread(lambda: session.choice)) if texts else None
-        return Answer(name, choice, texts.get(choice), session.order, session.cost, failures, seen, costs)
+    def _replay(self, names: list[str], queries: pd.DataFrame) -> list[tuple[_Course, tuple[bool, str | None]]]:
+        """Follow queries as far as the journal goes; return how far each is, whether it has ended and what is kept."""
+        courses = [_Course(name, query) for name, query in _rows(names, queries)]
+        dear = np.array([self.policy.toss(_coin(self.seed, name)) for name in names])
+
+        def tell(row: int, model: str) -> Told | None:
+            course = courses[row]
+            asked = self._known(course.name, model, course.query)
+            return None if asked is None else (asked.cost, self._note(course, model, asked))
+
+        ends = replay(self.policy, queries.set_axis(names), dear, tell)
+        return list(zip(courses, ends, strict=True))
+
+    async def _query(self, course: _Course) -> Answer:
+        """Go on with a query to its end."""
+        session = await self._in_thread(partial(self._session, course))
+        while (model := await self._in_thread(session.next)) is not None:
+            asked = await self._ask(course.name, model, course.query)
+            self._note(course, model, asked)
+            course.report(session, model)
+        return course.answer((await self._in_thread(lambda: session.choice)) if course.seen else None)
+
+    def _session(self, course: _Course) -> Session:
+        """Return the session of a query, told of all that has happened on it."""
+        features = {feature: course.query[feature] for feature in self.policy.schema.features}
+        session = self.policy.start(features, name=course.name, seed=_coin(self.seed, course.name))
+        for model in course.costs:
+            course.report(session, model)
+        return session
+
+    def _note(self, course: _Course, model: str, asked: _Asked) -> dict[str, object] | None:
+        """Note what came of asking a model; return the features of its answer, None if there is no usable one."""
+        course.costs[model], why = asked.cost, asked.why
+        if why is None:
+            try:
+                answer = dict(self.models[model].read(asked.reply))
+                self._all_known(model, answer)
+                features = self.policy.schema.answer(model, answer)
+                course.seen[model], course.texts[model] = answer, text_of(asked.reply)
+                return features
+            except _UnknownFeatureError:
+                raise
+            except Exception as error:
+                why = f"unreadable reply: {type(error).__name__}: {error}"
+        course.failures[model] = why
+        return None
 
     def _all_known(self, model: str, answer: Mapping[str, object]) -> None:
         """Refuse features that the policy does not know: that is no matter of one reply but of how models are read."""
@@ -320,9 +385,6 @@ class _Work:
                 f"{', '.join(self.policy.schema.answers) or 'no features of answers'}. The reply is in the journal: "
                 "mend read and run again."
             )
-
-    async def _next(self, session: Session) -> str | None:
-        return await self._in_thread(session.next)
 
     async def _in_thread(self, work: object) -> object:
         """Plan in a thread, so that no answer has to wait for it and be taken for late."""
@@ -342,31 +404,35 @@ class _Work:
 
         A query for which there is no request, or none whose cost is bounded, fails before anything is sent.
         """
-        calls = self.book.of(name, model)
-        already = sum((call.cost for call in calls if call), Fraction(0))
-        trouble = next((call.why for call in calls if call and call.reply is None and self._over(call)), None)
-        if trouble is not None:
-            self.replayed += len(calls)
-            return _Asked(None, trouble, float(already))
-        complete = bool(calls) and all(call and call.reply is not None for call in calls)
-        if complete and all(call.request is None for call in calls):
-            return self._replayed(calls, already)
+        known = self._known(name, model, query)
+        if known is not None:
+            return known
+        spec, calls = self.models[model], self.book.of(name, model)
         try:
-            parts = self._parts(self.models[model], query, complete)
+            parts = [
+                _Part(body, spec.digest(body), Fraction(_amount(spec.most(body))), spec.tokens(body))
+                for body in spec.bodies(query)
+            ]
         except Exception as error:
-            return _Asked(None, f"request: {type(error).__name__}: {error}", float(already))
+            return _no_request(error, calls)
         self._same_request(name, model, calls, [part.digest for part in parts])
-        return self._replayed(calls, already) if complete else await self._ask_parts(name, model, parts)
+        return await self._ask_parts(name, model, parts)
 
-    @staticmethod
-    def _parts(spec: Model, query: Query, complete: bool) -> list[_Part]:
-        """Return the requests of a query; what they can cost does not matter where all are answered."""
-        return [
-            _Part(body, spec.digest(body), Fraction(0), 0.0)
-            if complete
-            else _Part(body, spec.digest(body), Fraction(_amount(spec.most(body))), spec.tokens(body))
-            for body in spec.bodies(query)
-        ]
+    def _known(self, name: str, model: str, query: Query) -> _Asked | None:
+        """Return what the journal has of a model's answer to a query; None where calls have yet to be made."""
+        spec, calls = self.models[model], self.book.of(name, model)
+        trouble = next((call.why for call in calls if call and call.reply is None and self._over(call)), None)
+        if trouble is None:
+            if not calls or not all(call and call.reply is not None for call in calls):
+                return None
+            if any(call.request is not None for call in calls):
+                try:
+                    digests = [spec.digest(body) for body in spec.bodies(query)]
+                except Exception as error:
+                    return _no_request(error, calls)
+                self._same_request(name, model, calls, digests)
+        self.replayed += len(calls)
+        return _Asked(_one_or_all(calls) if trouble is None else None, trouble, _cost(calls))
 
     async def _ask_parts(self, name: str, model: str, parts: list[_Part]) -> _Asked:
         """Make the calls that are missing, one after the other, with the money for all of them set aside first."""
@@ -383,8 +449,7 @@ class _Work:
                 self.account.settle(left, Fraction(0))
                 break
         calls = self.book.of(name, model)
-        cost = float(sum((call.cost for call in calls if call), Fraction(0)))
-        return _Asked(None, why, cost) if why is not None else _Asked(_one_or_all(calls), None, cost)
+        return _Asked(_one_or_all(calls) if why is None else None, why, _cost(calls))
 
     async def _call(self, key: Key, part: _Part, parts: int) -> str | None:
         """Attempt one call until it is answered or over; return what went wrong, if it did. Its worst is set aside."""
@@ -442,7 +507,10 @@ class _Work:
             try:
                 reply = await spec.ask(self._http(spec), part.body, self.pace.timeout)
             except CallError as trouble:
-                gate.failed(trouble.wait) if trouble.again else gate.passed()
+                if trouble.again:
+                    gate.failed(trouble.wait)
+                else:
+                    gate.passed()
                 last = tries.over(trouble)
                 if trouble.paid:
                     await self._scribe.write(journal.lost(key, float(worst), trouble.why, final=last))
@@ -475,10 +543,6 @@ class _Work:
             return self.again != "lost"
         return call.final and self.again == "open"
 
-    def _replayed(self, calls: list[journal.Call], cost: Fraction) -> _Asked:
-        self.replayed += len(calls)
-        return _Asked(_one_or_all(calls), None, float(cost))
-
     def _same_request(self, name: str, model: str, calls: list, digests: list[str | None]) -> None:
         known = [call.request for call in calls if call]
         if calls and (
@@ -488,6 +552,14 @@ class _Work:
                 f"the journal has calls of model {model!r} for query {name!r}, but for another request than the one to "
                 "be made now. Take a new journal where prompts or texts have changed."
             )
+
+
+def _cost(calls: list[journal.Call | None]) -> float:
+    return float(sum((call.cost for call in calls if call), Fraction(0)))
+
+
+def _no_request(error: Exception, calls: list[journal.Call | None]) -> _Asked:
+    return _Asked(None, f"request: {type(error).__name__}: {error}", _cost(calls))
 
 
 def _one_or_all(calls: list[journal.Call]) -> object:

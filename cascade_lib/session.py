@@ -83,6 +83,28 @@ class Schema:
             )
         return {name: _value(model, name, given.get(name), number) for name, number in self.answers.items()}
 
+    def nothing_known(self, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+        """Return arrays (n, k) of n queries at their beginning: models that ran, that failed, costs, and answers."""
+        shape = n, len(self.models)
+        answers = {
+            name: np.full(shape, np.nan, dtype=float if number else object) for name, number in self.answers.items()
+        }
+        return np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool), np.zeros(shape), answers
+
+    def outcomes(
+        self, query: pd.DataFrame, ran: np.ndarray, cost: np.ndarray, answers: Mapping[str, np.ndarray]
+    ) -> Outcomes:
+        """Return what is known of live queries as outcomes. No estimator may look at their quality."""
+        known = np.where(ran, cost, 0.0)
+        return Outcomes(
+            np.zeros(ran.shape),
+            known,
+            models=self.models,
+            query=query[list(self.features)],
+            answers=answers,
+            cost_unit=self.cost_unit,
+        )
+
 
 def _numeric(table: np.ndarray) -> bool:
     return pd.api.types.infer_dtype(table.ravel(), skipna=True) not in ("string", "categorical")
@@ -140,12 +162,8 @@ class Session:
         self._strategy, self._estimator, self._schema = strategy, _Once(estimator), schema
         self._query, self._features = schema.query(query, name), dict(query or {})
         self._name, self._lam, self._dear = name, lam, dear
-        k = len(schema.models)
-        self._ran, self._barred, self._spent = np.zeros(k, dtype=bool), np.zeros(k, dtype=bool), np.zeros(k)
-        self._answers = {
-            feature: np.full((1, k), np.nan, dtype=float if number else object)
-            for feature, number in schema.answers.items()
-        }
+        ran, barred, spent, self._answers = schema.nothing_known(1)
+        self._ran, self._barred, self._spent = ran[0], barred[0], spent[0]
         self._steps: list[dict[str, object]] = []
         self._lock = threading.RLock()
         # A feature that cannot be read is refused now and not at the first question.
@@ -156,9 +174,9 @@ class Session:
         with self._lock:
             if (self._ran | self._barred).all():
                 return None
-            known, lam = self._outcomes(), self._lam
-            model = playing.decide(
-                self._strategy, self._estimator, known, self._ran, self._barred, lam, dear=self._dear
+            row, dear = np.array([0]), np.array([self._dear])
+            [model] = playing.decide(
+                self._strategy, self._estimator, self._outcomes(), row, self._ran, self._barred, self._lam, dear=dear
             )
             return None if model == playing.STOP else self._schema.models[model]
 
@@ -246,15 +264,7 @@ class Session:
         return self._estimator.beliefs(self._outcomes(), self._ran.copy(), np.array([0]))
 
     def _outcomes(self) -> Outcomes:
-        """Return what is known as outcomes of one query. No estimator may look at their quality."""
-        return Outcomes(
-            np.zeros((1, len(self._ran))),
-            np.where(self._ran, self._spent, 0.0)[None],
-            models=self._schema.models,
-            query=self._query,
-            answers=self._answers,
-            cost_unit=self._schema.cost_unit,
-        )
+        return self._schema.outcomes(self._query, self._ran[None], self._spent[None], self._answers)
 
     def _open(self, model: str) -> int:
         """Return the position of a model that may still be reported on."""

@@ -4,17 +4,16 @@ A notebook names them in its metadata: ``{"cascade_lib": {"data": ["fetch_router
 `cascade_lib.datasets`. Where they cannot be had, its tests are skipped by name and its stored outputs are shown.
 """
 
+import json
 from functools import cache
 from pathlib import Path
-
-import nbformat
 
 from cascade_lib import datasets
 
 
 def why_not(path: Path) -> str | None:
     """Return why the notebook at `path` cannot be executed here; None if it can."""
-    names = nbformat.read(path, as_version=4).metadata.get("cascade_lib", {}).get("data", [])
+    names = json.loads(path.read_text(encoding="utf-8"))["metadata"].get("cascade_lib", {}).get("data", [])
     for name in names:
         if reason := _trouble(name):
             return f"{path.name} needs datasets.{name}(), but {reason}"

@@ -17,7 +17,7 @@ ORDER = [
     "estimators.latent", "estimators.features", "estimators.texts", "estimators.predictors", "estimators.changes",
     "estimators.fitted", "estimators.learned", "estimators", "dynamic",
     "frontier", "pooling", "play", "session", "policy", "strategy", "strategies", "pandora", "storage", "studies",
-    "journal", "limits", "endpoint", "account", "answers", "runner",
+    "journal", "limits", "endpoint", "account", "answers", "replay", "runner",
     "datasets.fetch", "datasets.frames", "datasets.live", "datasets.sentiment", "datasets.routerbench",
     "datasets.simulate",
     "datasets.alpaca", "datasets.swebench", "datasets",

@@ -200,7 +200,7 @@ def test_whatever_has_run_or_failed_there_is_a_next_step(strategy, seed, lam):
     pool, guess = scene(1, 4, seed)
     fate = rng.integers(0, 3, 4)  # 0: may still run, 1: has run, 2: has failed
     ran, barred = fate == 1, fate == 2
-    model = decide(strategy, guess, pool, ran, barred, lam, dear=False)
+    [model] = decide(strategy, guess, pool, np.array([0]), ran, barred, lam, dear=np.array([False]))
     assert model == STOP or fate[model] == 0
     if not ran.any() and (fate == 0).any():
         assert model != STOP
