@@ -10,7 +10,7 @@ from scipy.integrate import quad
 from scipy.special import ndtr
 from timing import median_seconds, seconds
 
-from cascade_lib import expected_max
+from cascade_lib.theory import expected_max
 
 DRAWS = 100
 

@@ -17,9 +17,9 @@ from cascade_lib import CascadeRouter, LearnedEstimator, Policy, datasets
 def judged():
     """Return training, calibration and test texts, whose answers say what each model claims and which word it said."""
     pool = datasets.load_sentiment()
-    claim = 1 / (1 + np.exp(-np.abs(pool.answers["margin"])))
-    said = np.where(pool.answers["answer"] > 0, "positive", "negative")
-    return replace(pool, answers={"claim": claim, "said": said}).split(0.5, 0.25, 0.25, seed=0)
+    claim = 1 / (1 + np.exp(-np.abs(pool.answer_features["margin"])))
+    said = np.where(pool.answer_features["answer"] > 0, "positive", "negative")
+    return replace(pool, answer_features={"claim": claim, "said": said}).split(0.5, 0.25, 0.25, seed=0)
 
 
 def decisions(policy, live, row):
@@ -32,14 +32,14 @@ def decisions(policy, live, row):
         if model is None:
             return times
         i = live.models.index(model)
-        answer = {name: table[row, i] for name, table in live.answers.items()}
+        answer = {name: table[row, i] for name, table in live.answer_features.items()}
         session.observe(model, cost=live.cost[row, i], answer=answer)
 
 
 def rows():
     """Time the first decision after the policy is loaded, and those that follow."""
     train, calibration, live = judged()
-    policy = CascadeRouter().fit(LearnedEstimator().fit(train), calibration, budget=150)
+    policy = CascadeRouter().calibrate(LearnedEstimator().fit(train), calibration, budget=150)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "policy.json"
         policy.save(path)

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from cascade_lib import Cascade, LearnedEstimator, Outcomes, Policy
-from cascade_lib.journal import Journal, replied, sent
-from cascade_lib.runner import Endpoint, run
+from cascade_lib.live.journal import Journal, replied, sent
+from cascade_lib.live.runner import Endpoint, run
 
 CALLS, MODELS = 100_000, ("small", "medium", "large")
 
@@ -26,8 +26,8 @@ def policy_of(rng: np.random.Generator) -> Policy:
     score = right + rng.normal(0, 0.5, (1000, 3))
     query = pd.DataFrame({"difficulty": difficulty, "length": rng.integers(1, 500, 1000).astype(float)})
     cost = np.tile([1.0, 4.0, 15.0], (1000, 1))
-    pool = Outcomes(right, cost, models=MODELS, query=query, answers={"score": score})
-    return Cascade().fit(LearnedEstimator(folds=2).fit(pool), pool, budget=10)
+    pool = Outcomes(right, cost, models=MODELS, query=query, answer_features={"score": score})
+    return Cascade().calibrate(LearnedEstimator(folds=2).fit(pool), pool, budget=10)
 
 
 def events_of(queries: pd.DataFrame, models: dict[str, Endpoint]) -> Iterator[dict]:

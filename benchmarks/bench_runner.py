@@ -19,13 +19,13 @@ sys.path.append(str(TESTS))
 from dummy_server import FAULTS, DummyServer, endpoints, policy_of, queries_of  # noqa: E402
 
 from cascade_lib import Router  # noqa: E402
-from cascade_lib.runner import run_sync  # noqa: E402
+from cascade_lib.live.runner import run_sync  # noqa: E402
 
 PROGRAM = """
 import sys
 sys.path.append({tests!r})
 from dummy_server import endpoints, policy_of, queries_of
-from cascade_lib.runner import run_sync
+from cascade_lib import run_sync
 run_sync(policy_of(), queries_of({n}), endpoints({url!r}), journal={journal!r}, concurrency=8, progress=False)
 """
 

@@ -14,11 +14,11 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from .frontier import omniscient, single_models
+from .deploy.policy import Policy
+from .evaluation.baselines import omniscient, single_models
+from .evaluation.studies import Study, study
 from .logs import free_texts, read_log
 from .outcomes import Outcomes
-from .policy import Policy
-from .studies import Study, study
 
 DONE, USAGE, LOG, REQUEST, OUTPUT, INTERRUPTED = 0, 2, 3, 4, 5, 130
 STRATEGIES = {
@@ -69,7 +69,7 @@ def describe(options: argparse.Namespace) -> None:
     texts = free_texts(pool.query)
     kinds = [f"{name} (text)" if name in texts else str(name) for name in pool.query]
     print(f"known before a call: {', '.join(kinds) or 'nothing'}")
-    print(f"known after a call: {', '.join(pool.answers) or 'nothing'}")
+    print(f"known after a call: {', '.join(pool.answer_features) or 'nothing'}")
     for curve in (single_models(pool), omniscient(pool)):
         print(curve)
 
@@ -104,7 +104,7 @@ def fit(options: argparse.Namespace) -> None:
 
 def report(options: argparse.Namespace) -> None:
     """Write everything that can be said of a log into one HTML file."""
-    from .report import to_html
+    from .evaluation.report import to_html
 
     result = _study(options)
     _write(options.output, to_html(result, title=f"Routing and cascading: {Path(options.log).name}"))

@@ -54,7 +54,7 @@ class Outcomes:
         Ex-ante features: what is known of a query before any model has been called. Its index names the queries; rows
         with equal names are copies of one query. Numbers are kept as float64, labels and texts as str, names of columns
         as str, so that a query is the same whichever type of column it came in.
-    answers : mapping of str to array_like of shape (n, k), optional
+    answer_features : mapping of str to array_like of shape (n, k), optional
         Post-hoc features: what is known of an answer once it has been given, e.g. its margin. NaN means missing.
     cost_unit : str, optional
         The unit of `cost`, shown on axes and in tables, e.g. ``"tokens"`` or ``"USD"``.
@@ -87,7 +87,7 @@ class Outcomes:
     cost: np.ndarray
     models: tuple[str, ...] = None
     query: pd.DataFrame = _Copied()
-    answers: Mapping[str, np.ndarray] = None
+    answer_features: Mapping[str, np.ndarray] = None
     cost_unit: str = ""
 
     def __post_init__(self) -> None:
@@ -100,7 +100,7 @@ class Outcomes:
             "cost": _checks.non_negative("cost", cost, models),
             "models": models,
             "query": _query_frame(self._query, len(quality)),
-            "answers": _answer_tables(self.answers, quality.shape),
+            "answer_features": _answer_tables(self.answer_features, quality.shape),
         }
         for field, value in checked.items():
             object.__setattr__(self, field, value)
@@ -108,8 +108,8 @@ class Outcomes:
     def _with(self, **changed: object) -> Outcomes:
         """Return the same with other fields, which were checked when this was built; their arrays become read-only."""
         fields = {"quality": self.quality, "cost": self.cost, "models": self.models, "query": self._query}
-        fields |= {"answers": self.answers, "cost_unit": self.cost_unit} | changed
-        for array in (fields["quality"], fields["cost"], *fields["answers"].values()):
+        fields |= {"answer_features": self.answer_features, "cost_unit": self.cost_unit} | changed
+        for array in (fields["quality"], fields["cost"], *fields["answer_features"].values()):
             array.flags.writeable = False
         other = object.__new__(type(self))
         for field, value in fields.items():
@@ -118,7 +118,14 @@ class Outcomes:
 
     def __reduce__(self) -> tuple:
         """Let workers of a parallel run have a copy: it is built anew, and so checked and frozen."""
-        return type(self), (self.quality, self.cost, self.models, self._query, dict(self.answers), self.cost_unit)
+        return type(self), (
+            self.quality,
+            self.cost,
+            self.models,
+            self._query,
+            dict(self.answer_features),
+            self.cost_unit,
+        )
 
     def __len__(self) -> int:
         """Return the number of queries, n."""
@@ -138,7 +145,7 @@ class Outcomes:
         >>> Outcomes([[0, 1]], [[1, 5]]).fingerprint == Outcomes([[0.0, 1.0]], [[1.0, 5.0]]).fingerprint
         True
         """
-        tables = {"quality": self.quality, "cost": self.cost, **self.answers}
+        tables = {"quality": self.quality, "cost": self.cost, **self.answer_features}
         parts = [repr((self.quality.shape, self.models, list(tables), list(self._query), self.cost_unit)).encode()]
         parts += [_hashes(table.ravel()).tobytes() for table in tables.values()]
         parts.append(pd.util.hash_pandas_object(self._query, categorize=False).to_numpy().tobytes())
@@ -179,9 +186,9 @@ class Outcomes:
         rows = np.arange(len(self))[rows if rows.size else rows.astype(int)].reshape(-1)
         if not len(rows):
             raise ValueError("rows names no query: at least one is needed.")
-        answers = MappingProxyType({name: values[rows] for name, values in self.answers.items()})
+        answers = MappingProxyType({name: values[rows] for name, values in self.answer_features.items()})
         return self._with(
-            quality=self.quality[rows], cost=self.cost[rows], query=self._query.iloc[rows], answers=answers
+            quality=self.quality[rows], cost=self.cost[rows], query=self._query.iloc[rows], answer_features=answers
         )
 
     def select(self, models: Sequence[str]) -> Outcomes:
@@ -204,8 +211,10 @@ class Outcomes:
         if unknown or not models:
             raise ValueError(f"models not in this pool: {', '.join(unknown)}. It has: {', '.join(self.models)}.")
         columns = [self.models.index(name) for name in models]
-        answers = MappingProxyType({name: values[:, columns] for name, values in self.answers.items()})
-        return self._with(quality=self.quality[:, columns], cost=self.cost[:, columns], models=models, answers=answers)
+        answers = MappingProxyType({name: values[:, columns] for name, values in self.answer_features.items()})
+        return self._with(
+            quality=self.quality[:, columns], cost=self.cost[:, columns], models=models, answer_features=answers
+        )
 
     def split(self, *shares: float, seed: int) -> tuple[Outcomes, ...]:
         """Split the queries at random into disjoint parts whose sizes have the given shares.
@@ -313,7 +322,7 @@ class Outcomes:
             grid["cost"].to_numpy().reshape(shape),
             models=models,
             query=features,
-            answers={str(name).removeprefix("answer:"): table for name, table in tables.items()},
+            answer_features={str(name).removeprefix("answer:"): table for name, table in tables.items()},
             cost_unit=cost_unit,
         )
 
@@ -333,7 +342,7 @@ class Outcomes:
         columns = dict(zip(_COLUMNS, (*names, self.quality.ravel(), self.cost.ravel()), strict=True))
         for name, values in self._query.items():
             columns[f"query:{name}" if name in _COLUMNS else name] = np.repeat(values.to_numpy(), self.k)
-        for name, table in self.answers.items():
+        for name, table in self.answer_features.items():
             columns[f"answer:{name}" if name in columns else name] = table.ravel()
         return pd.DataFrame(columns)
 
@@ -377,7 +386,9 @@ def _answer_tables(answers: Mapping[str, ArrayLike] | None, shape: tuple[int, in
     for name, values in (answers or {}).items():
         given = values if isinstance(values, np.ndarray) else np.array(values, dtype=object)
         if given.shape != shape:
-            raise ValueError(f"answers[{name!r}] has shape {given.shape}, but {shape} is expected: (queries, models).")
+            raise ValueError(
+                f"answer_features[{name!r}] has shape {given.shape}, but {shape} is expected: (queries, models)."
+            )
         tables[str(name)] = _normal(pd.Series(given.ravel())).to_numpy(copy=True).reshape(shape)
         tables[str(name)].flags.writeable = False
     return MappingProxyType(tables)

@@ -12,12 +12,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from . import envelope
-from .estimators import Diagnosis
-from .estimators.diagnostics import bins
-from .frontier import Frontier, single_models
+from .estimators.diagnostics import Diagnosis, bins
+from .evaluation.baselines import single_models
+from .evaluation.frontier import Frontier
+from .evaluation.simulate import Play
 from .outcomes import Outcomes
-from .play import Play
+from .theory import envelope
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart; the line styles serve greyscale.
 LINES = {
@@ -97,7 +97,8 @@ def frontiers(curves: Sequence[Frontier], *, ax: Axes | None = None, **line) -> 
     Parameters
     ----------
     curves : sequence of Frontier
-        The curves; each is drawn in the style of its name in `LINES`, and flat from its end to the dearest model.
+        The curves; each is drawn in the style of its name in `LINES`, and flat from its end to the most expensive
+        model.
     ax : matplotlib.axes.Axes, optional
         Where to draw. Default: new axes.
     **line
@@ -150,12 +151,12 @@ def tangent(cost: ArrayLike, value: ArrayLike, lam: float, *, names: Sequence[st
     ax = _axes(ax)
     cost, value = np.asarray(cost, dtype=float), np.asarray(value, dtype=float)
     segs = envelope.segments(cost[None], value[None])
-    best = int(envelope.at_price(segs, lam, np.array([False]))[0])
-    ax.plot(cost[segs.plan], value[segs.plan], color="#7f7f7f", linestyle=":", zorder=1)
+    best = int(segs.at(lam, np.array([False]))[0])
+    ax.plot(cost[segs.index], value[segs.index], color="#7f7f7f", linestyle=":", zorder=1)
     ax.scatter(cost, value, color="#0072b2", zorder=3)
     ax.scatter(cost[best], value[best], s=130, facecolor="none", edgecolor="#d55e00", linewidth=2, zorder=4)
     for i, name in enumerate(names):
-        drop = -12 if i in segs.plan else -20  # so that two plans at nearly the same point do not share their label
+        drop = -12 if i in segs.index else -20  # so that two plans at nearly the same point do not share their label
         ax.annotate(name, (cost[i], value[i]), xytext=(6, drop), textcoords="offset points", fontsize=9)
     ax.axline((cost[best], value[best]), slope=lam, color="#d55e00", linewidth=1.2, zorder=2)
     ax.set_title(f"λ = {lam:.3g}: {names[best]}", loc="left")
@@ -176,7 +177,7 @@ def usage(play: Play, *, ax: Axes | None = None) -> Axes:
     ax = _axes(ax)
     models = play.outcomes.models
     at = np.arange(len(models))
-    kept = np.bincount(play.answer, minlength=len(models)) / len(play.answer)
+    kept = np.bincount(play.chosen, minlength=len(models)) / len(play.chosen)
     ax.barh(at, play.ran.mean(axis=0), color="#c6dbe8", edgecolor="#0072b2", label="ran")
     ax.barh(at, kept, height=0.4, color="#0072b2", label="answer kept")
     ax.set(yticks=at, yticklabels=models, xlim=(0, 1), xlabel="share of queries")

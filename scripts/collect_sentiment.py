@@ -44,7 +44,7 @@ from sklearn.pipeline import make_pipeline
 from tqdm import tqdm
 
 from cascade_lib.datasets import SENTIMENT_FILES, fetch_sentiment_texts, sentiment_features
-from cascade_lib.journal import Lines
+from cascade_lib.live.journal import Lines
 
 SEED = 20261123
 MIN_RATING = 1.0  # texts closer to zero than this have no clear label

@@ -42,7 +42,9 @@ def write(parameters: dict) -> str:
 def fit(sample: Outcomes) -> dict:
     """Return everything the simulator needs, rounded."""
     label = sample.query["group"].to_numpy()
-    sizes = np.log(np.column_stack([sample.query["n_chars"], sample.cost, np.maximum(sample.answers["n_chars"], 1)]))
+    sizes = np.log(
+        np.column_stack([sample.query["n_chars"], sample.cost, np.maximum(sample.answer_features["n_chars"], 1)])
+    )
     groups, scores = {}, np.empty_like(sizes)
     for name in pd.unique(label):
         rows = label == name
@@ -78,7 +80,7 @@ def plain(value: object) -> object:
 def labels(part: Outcomes, name: str) -> dict:
     """How often wrong answers have no label, and how strongly one mistake attracts the others."""
     choices, right_from = CHOICES.get(name, 0), RIGHT_FROM.get(name, 1.0)
-    answer, wrong = part.answers["answer"], part.quality < right_from
+    answer, wrong = part.answer_features["answer"], part.quality < right_from
     silent = ((answer == "") & wrong).sum(axis=0) / np.maximum(wrong.sum(axis=0), 1)
     both = same = 0
     for i, j in combinations(range(part.k), 2):

@@ -41,7 +41,7 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from cascade_lib import CascadeRouter, LearnedEstimator, Outcomes, Policy
 from cascade_lib.datasets import LiveRun, fetch_sentiment_texts, load_sentiment, sentiment_features
-from cascade_lib.runner import Endpoint, Local, run_sync
+from cascade_lib.live.runner import Endpoint, Local, run_sync
 
 SEED = 20261124
 PER_DOMAIN = 250
@@ -72,7 +72,7 @@ def prompts_of(shots: pd.DataFrame) -> dict[str, list[Prompt]]:
 def fit_policy(logged: Outcomes) -> Policy:
     """Fit cascade routing to the budget; a regression that is quick to ask serves live queries well."""
     quality = make_pipeline(StandardScaler(), PolynomialFeatures(2, include_bias=False), StandardScaler(), Ridge(300.0))
-    return CascadeRouter().fit(LearnedEstimator(quality, folds=2).fit(logged), logged, budget=BUDGET)
+    return CascadeRouter().calibrate(LearnedEstimator(quality, folds=2).fit(logged), logged, budget=BUDGET)
 
 
 def live_queries(training: pd.DataFrame) -> pd.DataFrame:

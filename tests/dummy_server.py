@@ -13,8 +13,10 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
-from cascade_lib import Beliefs, Calibration, Cascade, Policy, Schema
-from cascade_lib.runner import Endpoint
+from cascade_lib import Cascade, Policy
+from cascade_lib.deploy import Calibration, Schema
+from cascade_lib.estimators import Beliefs
+from cascade_lib.live.runner import Endpoint
 
 MODELS = ("small", "medium", "large")
 
@@ -150,16 +152,16 @@ class Fixed:
 
     def beliefs(self, outcomes, ran, rows):
         mean = np.tile([0.5, 0.7, 0.9], (len(rows), 1))
-        if "score" in outcomes.answers:
-            score = outcomes.answers["score"][rows]
+        if "score" in outcomes.answer_features:
+            score = outcomes.answer_features["score"][rows]
             mean = np.where(np.isnan(score), mean, score)
         return Beliefs(
             ran, mean, np.where(ran, 0.0, 0.2) * np.ones_like(mean), np.tile([1.0, 2.0, 4.0], (len(rows), 1))
         )
 
 
-def policy_of(strategy=None, answers=None, lam=0.001, estimator=None):
-    schema = Schema(MODELS, (), answers or {}, "tokens")
+def policy_of(strategy=None, answer_features=None, lam=0.001, estimator=None):
+    schema = Schema(MODELS, (), answer_features or {}, "tokens")
     return Policy(
         strategy or Cascade(), estimator or Fixed(), lam, 1.0, 30.0, schema, Calibration(100, 30, 0.8, 9, 0.4)
     )

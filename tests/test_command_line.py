@@ -105,7 +105,7 @@ def test_what_the_fitted_strategy_cannot_reach_is_refused_with_a_way_to_see_why(
 
 def test_eighteen_models_are_described_compared_and_reported_on(tmp_path, capsys, monkeypatch):
     quick = LearnedEstimator(Ridge(), Ridge(), folds=2)
-    monkeypatch.setattr("cascade_lib.studies.default_estimator", lambda *_, **__: quick)
+    monkeypatch.setattr("cascade_lib.evaluation.studies.default_estimator", lambda *_, **__: quick)
     rng = np.random.default_rng(0)
     names = [f"m{i:02}" for i in range(18)]
     frame = pd.DataFrame({"query": range(90), "x": rng.random(90)})

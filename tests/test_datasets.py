@@ -40,7 +40,7 @@ def test_the_pool_has_six_models_and_750_queries_of_every_domain(pool):
     assert pool.query["domain"].value_counts().to_dict() == dict.fromkeys(DOMAINS, 750)
     assert pool.query.index.is_unique
     assert pool.cost_unit == "tokens"
-    assert {name: values.shape for name, values in pool.answers.items()} == dict.fromkeys(
+    assert {name: values.shape for name, values in pool.answer_features.items()} == dict.fromkeys(
         ("margin", "answer"), (3000, 6)
     )
 
@@ -48,7 +48,7 @@ def test_the_pool_has_six_models_and_750_queries_of_every_domain(pool):
 def test_quality_is_whether_the_answer_has_the_sign_of_the_human_rating(pool, table):
     answer = table[[f"{model}|answer" for model in MODELS]].to_numpy()
     np.testing.assert_array_equal(pool.quality, answer * table[["rating"]].to_numpy() > 0)
-    np.testing.assert_array_equal(pool.answers["answer"], np.where(pool.answers["margin"] > 0, 1, -1))
+    np.testing.assert_array_equal(pool.answer_features["answer"], np.where(pool.answer_features["margin"] > 0, 1, -1))
     assert table["rating"].abs().min() >= 1
 
 
@@ -80,7 +80,7 @@ def test_the_ladder_is_one(pool):
 
 
 def test_margins_mean_confidence(pool):
-    sure = np.abs(pool.answers["margin"]) > np.median(np.abs(pool.answers["margin"]), axis=0)
+    sure = np.abs(pool.answer_features["margin"]) > np.median(np.abs(pool.answer_features["margin"]), axis=0)
     for model in range(pool.k):
         right = pool.quality[:, model]
         assert right[sure[:, model]].mean() > right[~sure[:, model]].mean() + 0.05

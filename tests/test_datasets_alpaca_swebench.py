@@ -23,7 +23,7 @@ def test_the_open_ladder():
     assert pool.query["dataset"].value_counts().to_dict() == {
         "selfinstruct": 252, "oasst": 188, "koala": 156, "helpful_base": 129, "vicuna": 80,
     }  # fmt: skip
-    np.testing.assert_allclose(pool.answers["n_chars"].mean(axis=0), [2259, 1976, 2034, 2174, 2155], atol=1)
+    np.testing.assert_allclose(pool.answer_features["n_chars"].mean(axis=0), [2259, 1976, 2034, 2174, 2155], atol=1)
 
 
 def test_the_commercial_ladder_has_the_reference_itself():
@@ -76,7 +76,7 @@ def test_quality_cost_and_features_of_an_answer_by_hand(tiny):
     pool = tiny(tiny=[annotation(1), annotation(2, output_2="- code\n- more ```x```", preference=2)])
     assert pool.quality.ravel().tolist() == [0.25, 1.0]
     assert pool.cost[0, 0] == pytest.approx((12 * 1 + 14 * 2) / 4e6)
-    found = {name: table.ravel().tolist() for name, table in pool.answers.items()}
+    found = {name: table.ravel().tolist() for name, table in pool.answer_features.items()}
     assert found["declines"] == [1, 0]
     assert found["n_items"] == [0, 2]
     assert found["has_code"] == [0, 1]

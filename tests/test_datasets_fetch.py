@@ -27,13 +27,13 @@ class Server:
     """A web server that answers each request with the next of its answers and then with the last one for good."""
 
     def __init__(self, answers):
-        self.answers, self.asked = answers, []
+        self.answer_features, self.asked = answers, []
         server = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
                 server.asked.append(self.path)
-                status, body, length = server.answers[min(len(server.asked), len(server.answers)) - 1]
+                status, body, length = server.answer_features[min(len(server.asked), len(server.answer_features)) - 1]
                 self.send_response(status)
                 if length is not None:
                     self.send_header("Content-Length", str(length))

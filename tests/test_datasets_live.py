@@ -8,7 +8,7 @@ import pytest
 
 from cascade_lib import datasets
 from cascade_lib.datasets import live
-from cascade_lib.journal import Journal
+from cascade_lib.live.journal import Journal
 
 
 @pytest.fixture(scope="module")

@@ -124,10 +124,10 @@ def test_answers_are_described_by_length_and_label(publish):
     frame.loc[0, "claude-v2|model_response"] = "['A. because']"
     publish(frame)
     pool = datasets.fetch_routerbench().select((*SHORT, "claude-v2"))
-    assert pool.answers["answer"][:, 0].tolist() == ["B", "1007", "", "yes", "C", ""]
-    assert pool.answers["answer"][0].tolist() == ["B", "B", "A"]
-    assert pool.answers["n_chars"][:, 1].tolist() == [2, 13, 6, 6, 2, 0]
-    assert pool.answers["n_words"][:, 1].tolist() == [1, 3, 1, 1, 1, 0]
+    assert pool.answer_features["answer"][:, 0].tolist() == ["B", "1007", "", "yes", "C", ""]
+    assert pool.answer_features["answer"][0].tolist() == ["B", "B", "A"]
+    assert pool.answer_features["n_chars"][:, 1].tolist() == [2, 13, 6, 6, 2, 0]
+    assert pool.answer_features["n_words"][:, 1].tolist() == [1, 3, 1, 1, 1, 0]
     assert pool.take([0, 2]).to_frame()["answer"].tolist() == ["B", "B", "A", "", "", ""]
 
 
@@ -178,7 +178,7 @@ def test_missing_answers_count_as_nothing_for_nothing_as_in_the_paper(publish):
     assert not pool.cost[5, absent].any()
     assert (pool.cost[5, ~absent] > 0).all()
     assert not pool.cost[6, ~absent].any()
-    assert set(pool.answers["answer"][5]) == {""}
+    assert set(pool.answer_features["answer"][5]) == {""}
     np.testing.assert_array_equal(pool.quality[:5], table()[list(ROUTERBENCH_MODELS)].to_numpy(float)[:5])
 
 
@@ -274,7 +274,7 @@ def test_the_sample_is_a_draw_from_the_full_file(sample):
 
 def test_right_answers_agree_and_wrong_ones_do_less(sample):
     rows = sample.query["group"].isin(["mmlu", "hellaswag", "arc"]).to_numpy()
-    answer, right = sample.answers["answer"][rows], sample.quality[rows] == 1
+    answer, right = sample.answer_features["answer"][rows], sample.quality[rows] == 1
     assert (answer[right] != "").all()
     pairs = list(combinations(range(sample.k), 2))
     agree = np.array([answer[:, i] == answer[:, j] for i, j in pairs])
@@ -289,7 +289,9 @@ def test_texts_of_the_sample_are_clean(sample):
     assert (sample.query["n_chars"] == sample.query["prompt"].str.len()).all()
     choice = sample.query["group"].isin(["mmlu", "hellaswag", "arc"])
     assert (sample.query.loc[choice, "n_choices"] >= 3).mean() > 0.99
-    assert sample.answers["n_chars"][choice].mean() < 4 < 200 < sample.answers["n_chars"][~choice].mean()
+    assert (
+        sample.answer_features["n_chars"][choice].mean() < 4 < 200 < sample.answer_features["n_chars"][~choice].mean()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -303,7 +305,7 @@ def test_draws_are_outcomes_like_those_of_the_file(drawn):
     assert set(np.unique(drawn.quality)) <= {0.0, 0.25, 0.5, 0.75, 1.0}
     assert (drawn.cost > 0).all()
     assert (drawn.query["n_chars"] >= 1).all()
-    assert (drawn.answers["n_chars"] >= 1).all()
+    assert (drawn.answer_features["n_chars"] >= 1).all()
     for group, rows in drawn.query.groupby("group").indices.items():
         graded = np.isin(drawn.quality[rows], [0.25, 0.5, 0.75]).any()
         assert graded == (group in ("gsm8k", "other"))
@@ -313,7 +315,7 @@ def test_a_seed_gives_the_same_draws():
     first, again, other = (simulate_routerbench(50, seed=seed) for seed in (3, 3, 4))
     np.testing.assert_array_equal(first.quality, again.quality)
     np.testing.assert_array_equal(first.cost, again.cost)
-    np.testing.assert_array_equal(first.answers["answer"], again.answers["answer"])
+    np.testing.assert_array_equal(first.answer_features["answer"], again.answer_features["answer"])
     pd.testing.assert_frame_equal(first.query, again.query)
     assert (first.cost != other.cost).any()
 
@@ -382,7 +384,7 @@ def test_draws_have_the_means_of_their_parameters(drawn):
 
 
 def test_labels_of_draws_agree_as_quality_says(drawn):
-    answer, quality = drawn.answers["answer"], drawn.quality
+    answer, quality = drawn.answer_features["answer"], drawn.quality
     for name, group in parameters()["groups"].items():
         rows = (drawn.query["group"] == name).to_numpy()
         label, right = answer[rows], quality[rows] >= group["right_from"]

@@ -133,7 +133,7 @@ def test_what_other_answers_show_of_a_model_is_in_the_last_moment_only():
     coins = np.random.default_rng(0).integers(0, 2, (600, 2))
     right = np.column_stack([np.ones((600, 2)), coins[:, 0] == coins[:, 1]])
     pool = Outcomes(
-        right, np.ones((600, 3)), answers={"says": np.column_stack([coins, np.zeros((600, 1))]).astype(str)}
+        right, np.ones((600, 3)), answer_features={"says": np.column_stack([coins, np.zeros((600, 1))]).astype(str)}
     )
     skill = diagnose(LearnedEstimator(folds=2).fit(pool), pool).skill["r2"].loc["model-2"]
     assert skill["before"] < 0.05

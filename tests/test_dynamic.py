@@ -4,7 +4,8 @@ import itertools
 import numpy as np
 import pytest
 
-from cascade_lib import Cascade, CascadeRouter, PandoraRouter, Router, SmallProblem
+from cascade_lib import Cascade, CascadeRouter, PandoraRouter, Router
+from cascade_lib.evaluation import FiniteProblem
 
 
 def random_problem(seed, k=3, signals=2, m=2):
@@ -12,7 +13,7 @@ def random_problem(seed, k=3, signals=2, m=2):
     rng = np.random.default_rng(seed)
     shape = (m, *[signals] * k)
     chance = rng.dirichlet(np.full(signals**k, 0.5), m).reshape(shape)
-    return SmallProblem(chance, rng.integers(0, 5, (*shape, k)) / 4, 0.3 * rng.random((m, k)))
+    return FiniteProblem(chance, rng.integers(0, 5, (*shape, k)) / 4, 0.3 * rng.random((m, k)))
 
 
 def all_policies(problem, kind, lam):
@@ -83,7 +84,7 @@ def test_beliefs_are_coherent_and_right(seed):
 def test_signals_that_never_come_and_models_with_other_numbers_of_signals():
     chance = np.array([[[0.5, 0.0, 0.0], [0.2, 0.3, 0.0]]])
     quality = np.broadcast_to([[[[0.0], [0.5], [1.0]], [[1.0], [0.2], [0.9]]]], (1, 2, 3, 1)) * [1.0, 0.8]
-    problem = SmallProblem(chance, quality, [[0.1, 0.2]])
+    problem = FiniteProblem(chance, quality, [[0.1, 0.2]])
     pool, weight = problem.enumerated()
     assert len(pool) == 6
     played = CascadeRouter().play(problem, pool, lam=0.5)
@@ -106,4 +107,4 @@ def test_what_is_wrong_is_said(change, message):
         "cost": [[1.0, 2.0]],
     }
     with pytest.raises(ValueError, match=message):
-        SmallProblem(**good | change)
+        FiniteProblem(**good | change)

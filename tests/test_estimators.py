@@ -6,7 +6,7 @@ from sklearn.exceptions import NotFittedError
 
 from cascade_lib import NoisyEstimator, Outcomes, Router, TabulatedEstimator
 from cascade_lib.datasets import simulate_routerbench
-from cascade_lib.estimators.noisy import noisy_signals
+from cascade_lib.estimators.simulated import noisy_signals
 
 POOL = Outcomes([[0, 1], [1, 1], [1, 0]], [[1, 5], [1, 6], [1, 7]])
 BEFORE = np.array([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]])

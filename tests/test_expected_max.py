@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import multivariate_normal
 
-from cascade_lib import clark_max, expected_max, expected_max_correlated, nested_expected_max, normal_draws
-from cascade_lib.expected_max import subset_sums, subsets
+from cascade_lib.theory import clark_max, expected_max, expected_max_correlated, nested_expected_max, normal_draws
+from cascade_lib.theory.maximum import subset_sums, subsets
 from truths import GRID, slow_expected_max
 
 SCENES = {  # means, spreads

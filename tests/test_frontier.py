@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cascade_lib import Cascade, CascadeRouter, Outcomes, Router, TabulatedEstimator, omniscient, single_models
-from cascade_lib.frontier import _auc
+from cascade_lib.evaluation.frontier import _auc
 from truths import best_by_linear_program, pools, scene
 
 
@@ -70,7 +70,7 @@ def test_the_price_for_a_budget_spends_it(pool, share):
     lam, gamma = curve.price_for(budget)
     assert 0 <= gamma <= 1
     everyone = np.ones(len(pool), dtype=bool)
-    cheap, dear = (Router().play(guess, pool, lam=lam, dear=side) for side in (~everyone, everyone))
+    cheap, dear = (Router().play(guess, pool, lam=lam, expensive_ties=side) for side in (~everyone, everyone))
     spent = gamma * cheap.cost.mean() + (1 - gamma) * dear.cost.mean()
     gained = gamma * cheap.quality.mean() + (1 - gamma) * dear.quality.mean()
     assert spent == pytest.approx(budget, rel=0, abs=1e-9)
@@ -90,7 +90,7 @@ def test_wrong_cost_estimates_cannot_hide_a_budget():
     assert np.isnan(curve.quality_at(0.9))
     for budget in (1.0, 1.9, 2.5):
         lam, gamma = curve.price_for(budget)
-        sides = [Router().play(guess, pool, lam=lam, dear=np.full(2, dear)) for dear in (False, True)]
+        sides = [Router().play(guess, pool, lam=lam, expensive_ties=np.full(2, dear)) for dear in (False, True)]
         spent, gained = ([getattr(play, what).mean() for play in sides] for what in ("cost", "quality"))
         assert np.dot([gamma, 1 - gamma], spent) == pytest.approx(budget)
         assert np.dot([gamma, 1 - gamma], gained) == pytest.approx(curve.quality_at(budget))
@@ -248,7 +248,9 @@ def test_a_budget_is_spent_exactly_even_where_the_cost_falls_with_the_price():
     for budget in np.linspace(curve.cost[0], curve.cost.max(), 50)[1:-1]:
         lam, gamma = curve.price_for(budget)
         assert 0 <= gamma <= 1
-        sides = [strategy.play(estimator, pool, lam=lam, dear=np.full(len(pool), side)) for side in (False, True)]
+        sides = [
+            strategy.play(estimator, pool, lam=lam, expensive_ties=np.full(len(pool), side)) for side in (False, True)
+        ]
         cheap, dear = (play.cost.mean() for play in sides)
         assert gamma * cheap + (1 - gamma) * dear == pytest.approx(budget, rel=1e-12)
 

@@ -4,7 +4,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from cascade_lib import CascadeRouter, JointGaussianEstimator, NoisyEstimator, Outcomes
-from cascade_lib.estimators.noisy import noisy_signals
+from cascade_lib.estimators.simulated import noisy_signals
 
 MEAN, ROOT = np.array([0.2, 0.5, 0.6]), np.array([[0.4, 0, 0], [0.3, 0.2, 0], [0.1, -0.2, 0.3]])
 

@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from cascade_lib import CascadeRouter, LatentClassEstimator, NoisyEstimator, Outcomes, PandoraRouter, diagnose
-from cascade_lib.estimators.noisy import noisy_signals
+from cascade_lib.estimators.simulated import noisy_signals
 
 SHARE = np.array([0.5, 0.3, 0.2])
 CHANCE = np.array([[0.9, 0.95, 0.8], [0.2, 0.7, 0.9], [0.05, 0.2, 0.1]])  # of being right, by class and model

@@ -5,11 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cascade_lib import (
+from cascade_lib import Cascade, CascadeRouter
+from cascade_lib.estimators import Beliefs
+from cascade_lib.theory import (
     Atoms,
-    Beliefs,
-    Cascade,
-    CascadeRouter,
     Draws,
     Gaussian,
     JointGaussian,
@@ -18,7 +17,7 @@ from cascade_lib import (
     nested_expected_max,
     normal_draws,
 )
-from cascade_lib.expected_max import subsets
+from cascade_lib.theory.maximum import subsets
 from truths import GRID, scene
 
 

@@ -21,9 +21,10 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeRegressor
 
-from cascade_lib import CascadeRouter, Gaussian, LearnedEstimator, Outcomes, datasets, single_models
-from cascade_lib.estimators.features import _agreement, keys
+from cascade_lib import CascadeRouter, LearnedEstimator, Outcomes, datasets, single_models
+from cascade_lib.estimators._encoding import _agreement, keys
 from cascade_lib.estimators.learned import FUTURES
+from cascade_lib.theory import Gaussian
 
 
 def gaussian_pool(n, seed, k=3):
@@ -36,7 +37,7 @@ def gaussian_pool(n, seed, k=3):
     query = pd.DataFrame(hint, columns=[f"hint-{i}" for i in range(k)])
     query.index = pd.Index([f"{seed}-{row}" for row in range(n)])
     cost = np.exp(rng.normal(size=(n, 1))) * np.arange(1, k + 1) + 0.1
-    return Outcomes(quality, cost, query=query, answers={"look": look})
+    return Outcomes(quality, cost, query=query, answer_features={"look": look})
 
 
 def posterior(pool, ran):
@@ -44,7 +45,7 @@ def posterior(pool, ran):
     k = pool.k
     covariance = 0.09 * np.ones((k, k)) + 0.09 * np.eye(k)
     select = np.vstack([np.eye(k), np.eye(k)[ran]])
-    seen = np.hstack([pool.query.to_numpy(), pool.answers["look"][:, ran]])
+    seen = np.hstack([pool.query.to_numpy(), pool.answer_features["look"][:, ran]])
     noise = np.diag(np.repeat([1.0, 0.16], [k, ran.sum()]))
     gain = covariance @ select.T @ np.linalg.inv(select @ covariance @ select.T + noise)
     return 0.5 + (seen - 0.5) @ gain.T
@@ -57,11 +58,13 @@ def coin_pool(n, seed, k=2):
     right = rng.random((n, k)) < expit(1 + np.arange(k) - 1.5 * hardness[:, None])
     query = pd.DataFrame({"hardness": hardness + rng.normal(size=n)}, index=[f"{seed}-{row}" for row in range(n)])
     score = right + rng.normal(size=(n, k))
-    return Outcomes(right, np.tile(np.arange(1.0, k + 1), (n, 1)), query=query, answers={"score": score})
+    return Outcomes(right, np.tile(np.arange(1.0, k + 1), (n, 1)), query=query, answer_features={"score": score})
 
 
 def change(outcomes, **fields):
-    now = {name: getattr(outcomes, name) for name in ("quality", "cost", "models", "query", "answers", "cost_unit")}
+    now = {
+        name: getattr(outcomes, name) for name in ("quality", "cost", "models", "query", "answer_features", "cost_unit")
+    }
     return Outcomes(**(now | fields))
 
 
@@ -140,7 +143,7 @@ def test_agreement_between_labels_is_understood():
     truth, wrong = rng.integers(100, size=(2_000, 1)), rng.integers(1, 10, size=(2_000, 4))
     right = rng.random((2_000, 4)) < 0.7
     said = np.where(right, truth, truth + wrong).astype(str).astype(object)
-    pool = Outcomes(right, np.ones((2_000, 4)), answers={"said": said})
+    pool = Outcomes(right, np.ones((2_000, 4)), answer_features={"said": said})
     train, test = pool.split(0.5, 0.5, seed=0)
     estimator = LearnedEstimator().fit(train)
     assert np.abs(r2(estimator.beliefs(test, np.array([True, False, False, False])).mean, test.quality)).max() < 0.02
@@ -151,7 +154,7 @@ def test_a_label_out_of_few_counts_in_itself():
     rng = np.random.default_rng(0)
     refused = rng.random((400, 2)) < 0.3
     said = np.where(refused, "sorry", "done").astype(object)
-    pool = Outcomes(~refused & (rng.random((400, 2)) < 0.9), np.ones((400, 2)), answers={"said": said})
+    pool = Outcomes(~refused & (rng.random((400, 2)) < 0.9), np.ones((400, 2)), answer_features={"said": said})
     mean = LearnedEstimator().fit(pool).beliefs(pool, FIRST).mean[:, 0]
     assert mean[refused[:, 0]].max() < 0.05
     assert mean[~refused[:, 0]].min() > 0.75
@@ -218,7 +221,7 @@ def test_a_query_is_recognised_by_what_it_says_whatever_the_types():
 def test_a_new_query_gets_one_fit_on_all_queries():
     train, test = coin_pool(200, seed=0), coin_pool(50, seed=1)
     mean = LearnedEstimator(LinearRegression()).fit(train).beliefs(test, FIRST).mean
-    known = [np.column_stack([pool.query, pool.answers["score"][:, 0]]) for pool in (train, test)]
+    known = [np.column_stack([pool.query, pool.answer_features["score"][:, 0]]) for pool in (train, test)]
     alone = LinearRegression().fit(known[0], train.quality).predict(known[1])
     np.testing.assert_allclose(mean, np.clip(alone, 0, 1), atol=1e-12)
 
@@ -271,7 +274,7 @@ def test_overgrown_learners_have_no_more_skill_on_training_queries(learner):
 def test_shuffled_labels_give_no_skill(learner, calibrate):
     pool = coin_pool(1_000, seed=0)
     shuffled = np.random.default_rng(1).permutation(pool.quality)
-    train = change(pool, quality=shuffled, answers={"score": np.random.default_rng(2).normal(size=(1_000, 2))})
+    train = change(pool, quality=shuffled, answer_features={"score": np.random.default_rng(2).normal(size=(1_000, 2))})
     estimator = LearnedEstimator(learner, calibrate=calibrate).fit(train)
     for ran in states(2):
         mean = estimator.beliefs(train, ran).mean
@@ -360,7 +363,9 @@ def test_empirical_futures_follow_the_changes_of_similar_queries():
     rng = np.random.default_rng(0)
     chance = rng.uniform(0.1, 0.9, 4_000)
     right = rng.random((4_000, 1)) < chance[:, None]
-    pool = Outcomes(right, np.ones((4_000, 1)), query=pd.DataFrame({"chance": chance}), answers={"checked": right})
+    pool = Outcomes(
+        right, np.ones((4_000, 1)), query=pd.DataFrame({"chance": chance}), answer_features={"checked": right}
+    )
     train, test = pool.split(0.5, 0.5, seed=0)
     estimator = LearnedEstimator(LinearRegression(), future="empirical").fit(train)
     beliefs = estimator.beliefs(test, np.array([False]))
@@ -534,12 +539,12 @@ def test_missing_answers_are_filled_and_marked():
     rng = np.random.default_rng(0)
     right = rng.random((300, 2)) < 0.6
     for said in (np.where(right, rng.normal(size=(300, 2)), np.nan), np.where(right, "yes", None)):
-        pool = Outcomes(right, np.ones((300, 2)), answers={"said": said})
+        pool = Outcomes(right, np.ones((300, 2)), answer_features={"said": said})
         estimator = LearnedEstimator(LinearRegression()).fit(pool)
         mean = estimator.beliefs(pool, FIRST).mean[:, 0]
         np.testing.assert_allclose(mean, right[:, 0], atol=1e-6)
         # Nothing is read of models that have not run.
-        blank = change(pool, answers={"said": np.where([True, False], said.astype(object), None)})
+        blank = change(pool, answer_features={"said": np.where([True, False], said.astype(object), None)})
         np.testing.assert_allclose(estimator.beliefs(blank, FIRST).mean[:, 0], mean)
 
 
@@ -661,7 +666,7 @@ def test_answers_that_are_no_numbers_or_labels_are_named():
     pool = coin_pool(20, seed=0)
     odd = np.array([[{"a": 1}, {"b": 2}]] * 20, dtype=object)
     with pytest.raises(ValueError, match="the answer feature 'said' holds mixed values"):
-        LearnedEstimator().fit(change(pool, answers={"said": odd}))
+        LearnedEstimator().fit(change(pool, answer_features={"said": odd}))
 
 
 def test_repeated_columns_are_named():
@@ -680,9 +685,9 @@ def test_outcomes_that_do_not_fit_are_named():
         (change(pool, models=["model-0", "new"]), "not learned: new; missing: model-1"),
         (change(pool, query=pool.query[[]]), "outcomes.query lacks the features hardness"),
         (change(pool, query=pool.query.astype(str)), "'hardness' held numbers in training, but string values here"),
-        (change(pool, answers={}), "outcomes.answers lacks score"),
+        (change(pool, answer_features={}), "outcomes.answer_features lacks score"),
         (
-            change(pool, answers={"score": np.full((30, 2), "a")}),
+            change(pool, answer_features={"score": np.full((30, 2), "a")}),
             "model 'model-0': the answer feature 'score' held numbers",
         ),
     ]
@@ -691,7 +696,7 @@ def test_outcomes_that_do_not_fit_are_named():
             estimator.beliefs(outcomes, FIRST)
     # Before any answer has been given none is needed.
     np.testing.assert_array_equal(
-        estimator.beliefs(change(pool, answers={}), NOTHING).mean, estimator.beliefs(pool, NOTHING).mean
+        estimator.beliefs(change(pool, answer_features={}), NOTHING).mean, estimator.beliefs(pool, NOTHING).mean
     )
 
 

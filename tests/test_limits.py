@@ -10,11 +10,12 @@ from dummy_server import MODELS, DummyServer, ask, endpoints, policy_of, queries
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cascade_lib import Router, runner
-from cascade_lib.account import Pace, Tries
-from cascade_lib.endpoint import CallError
-from cascade_lib.limits import OUTAGE, RESTS, Gate, Limits
-from cascade_lib.runner import Local
+from cascade_lib import Router
+from cascade_lib.live import runner
+from cascade_lib.live.endpoint import CallError
+from cascade_lib.live.ledger import Pace, Tries
+from cascade_lib.live.limits import OUTAGE, RESTS, Gate, Limits
+from cascade_lib.live.runner import Local
 
 httpx = pytest.importorskip("httpx")
 HURRY = {"timeout": 30, "pause": 0.001, "longest_pause": 0.05, "progress": False, "journal": None}
@@ -276,7 +277,7 @@ def test_a_function_may_raise_whatever_it_likes():
 
     models = {name: Local(exhausted) for name in MODELS}
     result = runner.run_sync(policy_of(Router()), queries_of(1), models, **HURRY)
-    assert result.answers[0].failures["large"] == "RuntimeError: StopIteration()"
+    assert result.results[0].failures["large"] == "RuntimeError: StopIteration()"
 
 
 # --- what is read and what is not -----------------------------------------------------------------------------------
@@ -304,7 +305,7 @@ def test_of_a_reply_without_an_end_no_more_is_read_than_allowed(status, why):
     models = endpoints("http://nowhere", largest_reply=5_000)
     transport = httpx.MockTransport(respond)
     result = runner.run_sync(policy_of(Router()), queries_of(1), models, transport=transport, **HURRY)
-    assert result.answers[0].failures["large"].startswith(why)
+    assert result.results[0].failures["large"].startswith(why)
     assert max(body.sent for body in bodies) <= 6
     assert (result.lost > 0) == (status == 200)
 
@@ -323,5 +324,5 @@ def test_a_connection_that_is_slow_to_come_has_cost_nothing():
         policy_of(Router()), queries_of(1), endpoints("http://nowhere"), transport=httpx.MockTransport(slow),
         **HURRY | {"timeout": 0.5, "retries": 0},
     )  # fmt: skip
-    assert set(result.answers[0].failures.values()) == {"no connection: ConnectTimeout"}
+    assert set(result.results[0].failures.values()) == {"no connection: ConnectTimeout"}
     assert result.lost == 0

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cascade_lib import CascadeRouter, LearnedEstimator, Outcomes, runner
-from cascade_lib.runner import Endpoint
+from cascade_lib import CascadeRouter, LearnedEstimator, Outcomes
+from cascade_lib.live import runner
+from cascade_lib.live.runner import Endpoint
 
 pytest.importorskip("httpx")
 xllamacpp = pytest.importorskip("xllamacpp", reason="needs the local language model: make collect installs it")
@@ -59,9 +60,9 @@ def policy():
     right = rng.random((60, 3)) < [0.6, 0.8, 0.5]
     pool = Outcomes(
         right, np.tile([12.0, 30.0, 60.0], (60, 1)), models=["plain", "shown", "chatty"], cost_unit="tokens",
-        answers={"margin": np.where(right, 2.0, 0.5) * rng.choice([-1, 1], (60, 3))},
+        answer_features={"margin": np.where(right, 2.0, 0.5) * rng.choice([-1, 1], (60, 3))},
     )  # fmt: skip
-    return CascadeRouter().fit(LearnedEstimator(folds=2).fit(pool), pool, budget=30)
+    return CascadeRouter().calibrate(LearnedEstimator(folds=2).fit(pool), pool, budget=30)
 
 
 def test_a_policy_on_a_real_model(url, policy, tmp_path):

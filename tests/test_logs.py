@@ -37,7 +37,7 @@ def test_both_layouts_mean_the_same(tmp_path, text):
     assert pool.quality.tolist() == [[0, 1], [1, 1]]
     assert pool.cost.tolist() == [[1, 5], [1, 6]]
     assert pool.query["words"].to_dict() == {"a": 7, "b": 9}
-    assert pool.answers["margin"].tolist() == [[0.1, 0.2], [0.3, 0.4]]
+    assert pool.answer_features["margin"].tolist() == [[0.1, 0.2], [0.3, 0.4]]
 
 
 @settings(max_examples=30, deadline=None)
@@ -90,7 +90,7 @@ def test_parquet_files_that_say_they_are_huge_are_not_read(tmp_path):
 def test_features_can_be_named(tmp_path):
     pool = read_log(written(tmp_path, LONG), query_features=[], answer_features=["margin", "words"])
     assert list(pool.query) == []
-    assert sorted(pool.answers) == ["margin", "words"]
+    assert sorted(pool.answer_features) == ["margin", "words"]
     assert list(read_log(written(tmp_path, LONG), answer_features=["margin"]).query) == ["words"]
 
 
@@ -137,23 +137,23 @@ def test_words_for_missing_mean_so_in_columns_of_numbers_only(tmp_path):
         read_log(written(tmp_path, long))
     pool = read_log(written(tmp_path, long.replace("NA,1,x", "1,1,x")))
     assert pool.models == ("NA", "null")
-    assert pool.answers["label"][:, 0].tolist() == ["None", "None"]
-    assert pd.isna(pool.answers["label"][1, 1])
+    assert pool.answer_features["label"][:, 0].tolist() == ["None", "None"]
+    assert pd.isna(pool.answer_features["label"][1, 1])
 
 
 def test_features_called_like_keys_are_kept(tmp_path):
     text = WIDE.replace("words", "model").replace("margin:", "query:")
     pool = read_log(written(tmp_path, text))
     assert pool.query["model"].tolist() == [7, 9]
-    assert pool.answers["query"].tolist() == [[0.1, 0.2], [0.3, 0.4]]
+    assert pool.answer_features["query"].tolist() == [[0.1, 0.2], [0.3, 0.4]]
     named = read_log(written(tmp_path, text), query_features=["model"], answer_features=["query"])
-    assert (list(named.query), list(named.answers)) == (["model"], ["query"])
+    assert (list(named.query), list(named.answer_features)) == (["model"], ["query"])
     pool = read_log(written(tmp_path, WIDE.replace("words", "cost").replace("margin:", "cost of:")))
     assert pool.cost.tolist() == [[1, 5], [1, 6]]
     assert pool.query["cost"].tolist() == [7, 9]
     both = read_log(written(tmp_path, WIDE.replace("words", "margin")))
     assert both.query["margin"].tolist() == [7, 9]
-    assert both.answers["margin"].tolist() == [[0.1, 0.2], [0.3, 0.4]]
+    assert both.answer_features["margin"].tolist() == [[0.1, 0.2], [0.3, 0.4]]
 
 
 def test_what_unpacks_to_far_more_is_not_unpacked(tmp_path):

@@ -54,7 +54,11 @@ GOOD = [[0.0, 1.0], [1.0, 1.0]]
             TypeError,
             "cost must be a table of numbers .* timedelta64",
         ),
-        ({"answers": {"margin": [[1.0], [2.0]]}}, ValueError, r"answers\['margin'\] has shape \(2, 1\)"),
+        (
+            {"answer_features": {"margin": [[1.0], [2.0]]}},
+            ValueError,
+            r"answer_features\['margin'\] has shape \(2, 1\)",
+        ),
     ],
 )
 def test_bad_input_is_named_with_its_place_and_mend(arguments, error, message):
@@ -64,14 +68,14 @@ def test_bad_input_is_named_with_its_place_and_mend(arguments, error, message):
 
 def test_the_data_cannot_change_under_an_analysis():
     quality = np.array(GOOD)
-    pool = Outcomes(quality, GOOD, answers={"margin": GOOD})
+    pool = Outcomes(quality, GOOD, answer_features={"margin": GOOD})
     quality[0, 0] = 9
     assert pool.quality[0, 0] == 0
-    for array in (pool.quality, pool.cost, pool.answers["margin"]):
+    for array in (pool.quality, pool.cost, pool.answer_features["margin"]):
         with pytest.raises(ValueError, match="read-only"):
             array[0, 0] = 1
     with pytest.raises(TypeError):
-        pool.answers["margin"] = GOOD
+        pool.answer_features["margin"] = GOOD
 
 
 def test_the_features_cannot_change_under_an_analysis():
@@ -107,7 +111,7 @@ def test_equal_outcomes_have_equal_fingerprints_and_others_do_not():
     made = {"quality": GOOD, "cost": GOOD, "models": ["a", "b"], "cost_unit": "s"}
     made |= {
         "query": pd.DataFrame({"x": [1, 2]}, index=["q", "r"]),
-        "answers": {"says": [["yes", None], ["no", "yes"]]},
+        "answer_features": {"says": [["yes", None], ["no", "yes"]]},
     }
     changes = [
         {"quality": np.array(GOOD) + 1},
@@ -117,8 +121,8 @@ def test_equal_outcomes_have_equal_fingerprints_and_others_do_not():
         {"query": pd.DataFrame({"x": [1, 3]}, index=["q", "r"])},
         {"query": pd.DataFrame({"y": [1, 2]}, index=["q", "r"])},
         {"query": pd.DataFrame({"x": [1, 2]}, index=["q", "s"])},
-        {"answers": {"says": [["yes", "yes"], ["no", "yes"]]}},
-        {"answers": {}},
+        {"answer_features": {"says": [["yes", "yes"], ["no", "yes"]]}},
+        {"answer_features": {}},
     ]
     pool = Outcomes(**made)
     prints = [pool.fingerprint, *(Outcomes(**made | change).fingerprint for change in changes)]
@@ -149,7 +153,7 @@ def test_a_long_table_keeps_features_that_have_the_same_name():
         frame, query_features=["group", "n_chars"], answer_features=["answer:n_chars", "answer"], cost_unit="USD"
     )
     assert back.fingerprint == pool.fingerprint
-    odd = Outcomes(GOOD, GOOD, query=pd.DataFrame({"model": ["x", "y"]}), answers={"cost": GOOD, "model": GOOD})
+    odd = Outcomes(GOOD, GOOD, query=pd.DataFrame({"model": ["x", "y"]}), answer_features={"cost": GOOD, "model": GOOD})
     back = Outcomes.from_frame(
         odd.to_frame(), query_features=["query:model"], answer_features=["answer:cost", "answer:model"]
     )
@@ -171,7 +175,7 @@ def log(**changes):
 def test_features_travel_with_the_long_table():
     pool = Outcomes.from_frame(log(), query_features=["words"], answer_features=["margin"], cost_unit="s")
     assert pool.query["words"].tolist() == [7, 9]
-    assert pool.answers["margin"].tolist() == [[0.1, 0.2], [0.3, 0.4]]
+    assert pool.answer_features["margin"].tolist() == [[0.1, 0.2], [0.3, 0.4]]
     pd.testing.assert_frame_equal(pool.to_frame(), log().astype(dict.fromkeys(["quality", "cost", "words"], float)))
 
 
@@ -214,11 +218,11 @@ def test_empty_parts_and_empty_samples_are_refused():
 
 
 def test_selecting_models_reorders_everything_and_names_the_unknown():
-    pool = Outcomes(GOOD, [[1, 2], [3, 4]], models=["s", "l"], answers={"margin": [[1, 2], [3, 4]]})
+    pool = Outcomes(GOOD, [[1, 2], [3, 4]], models=["s", "l"], answer_features={"margin": [[1, 2], [3, 4]]})
     swapped = pool.select(["l", "s"])
     assert swapped.models == ("l", "s")
     assert swapped.cost.tolist() == [[2, 1], [4, 3]]
-    assert swapped.answers["margin"].tolist() == [[2, 1], [4, 3]]
+    assert swapped.answer_features["margin"].tolist() == [[2, 1], [4, 3]]
     with pytest.raises(ValueError, match="models not in this pool: xl. It has: s, l"):
         pool.select(["s", "xl"])
 

@@ -8,21 +8,10 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from cascade_lib import (
-    Atoms,
-    Beliefs,
-    CascadeRouter,
-    Draws,
-    Gaussian,
-    JointGaussian,
-    Outcomes,
-    PandoraRouter,
-    Router,
-    SmallProblem,
-    TabulatedEstimator,
-    inverse_normal_loss,
-    normal_draws,
-)
+from cascade_lib import CascadeRouter, Outcomes, PandoraRouter, Router, TabulatedEstimator
+from cascade_lib.estimators import Beliefs
+from cascade_lib.evaluation import FiniteProblem
+from cascade_lib.theory import Atoms, Draws, Gaussian, JointGaussian, inverse_normal_loss, normal_draws
 from truths import scene
 
 
@@ -138,7 +127,7 @@ def independent_problem(seed, k=3, signals=3):
         along = (2, *[signals if j == i else 1 for j in range(k)])
         chance = chance * chances[:, i].reshape(along)
         quality[..., i] = worths[:, i].reshape(along)
-    return SmallProblem(chance, quality, 0.3 * rng.random((2, k)))
+    return FiniteProblem(chance, quality, 0.3 * rng.random((2, k)))
 
 
 def worth_of(strategy, problem, lam):
@@ -250,8 +239,8 @@ def test_the_order_of_models_and_the_prices_of_its_changes_are_found(seed):
     models, changes = slow_order(mean, spread, cost)
     found = PandoraRouter().moves(Beliefs(np.zeros(3, dtype=bool), mean[None], spread[None], cost[None]))
     above = found.high > 1e-6
-    keep = np.append(True, np.diff(found.plan[above]) != 0)
-    assert found.plan[above][keep].tolist() == models
+    keep = np.append(True, np.diff(found.model[above]) != 0)
+    assert found.model[above][keep].tolist() == models
     np.testing.assert_allclose(found.high[above][keep][1:], changes, rtol=1e-10)
 
 

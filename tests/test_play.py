@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from cascade_lib import Cascade, CascadeRouter, Outcomes, Router, ThresholdCascade
-from cascade_lib.beliefs import Beliefs
-from cascade_lib.play import STOP, decide
+from cascade_lib.estimators.base import Beliefs
+from cascade_lib.evaluation.simulate import STOP, decide
 from truths import STRATEGIES, scene, slow_expected_max
 
 WITH_ORDERS = [
@@ -54,7 +54,7 @@ def test_cascade_routing_follows_its_definition(lam):
         ran, answer = slow_cascade_routing(pool, estimator, row, lam)
         assert result.order[row, : len(ran)].tolist() == ran
         assert (result.order[row, len(ran) :] == -1).all()
-        assert result.answer[row] == answer
+        assert result.chosen[row] == answer
         assert result.cost[row] == pytest.approx(pool.cost[row, ran].sum())
 
 
@@ -83,7 +83,7 @@ def test_ties_on_the_dear_side_are_the_limit_from_lower_prices(strategy):
     curve = strategy.frontier(estimator, pool)
     everyone = np.ones(len(pool), dtype=bool)
     for j, lam in enumerate(curve.lam[:-1]):
-        result = strategy.play(estimator, pool, lam=lam, dear=everyone)
+        result = strategy.play(estimator, pool, lam=lam, expensive_ties=everyone)
         expected = (curve.cost[j + 1], curve.quality[j + 1])
         assert (result.cost.mean(), result.quality.mean()) == pytest.approx(expected, rel=0, abs=1e-12)
 
@@ -94,7 +94,7 @@ def test_every_play_is_consistent_with_itself(seed, k, ties, lam):
     pool, estimator = scene(12, k, seed, ties=ties)
     result = CascadeRouter().play(estimator, pool, lam=lam)
     assert result.ran.any(axis=1).all()
-    assert result.ran[np.arange(12), result.answer].all()
+    assert result.ran[np.arange(12), result.chosen].all()
     for row in range(12):
         order = [i for i in result.order[row] if i >= 0]
         assert sorted(order) == np.flatnonzero(result.ran[row]).tolist()
@@ -134,7 +134,7 @@ def test_pruning_changes_no_decision_and_lists_fewer_plans(options, ties):
     for lam in (0.05, 0.3, 0.9, 2.0, 7.0):
         expected, found = (strategy.play(estimator, pool, lam=lam) for strategy in (whole, pruned))
         np.testing.assert_array_equal(found.order, expected.order)
-        np.testing.assert_array_equal(found.answer, expected.answer)
+        np.testing.assert_array_equal(found.chosen, expected.chosen)
     listed.clear()
     curve, again = (strategy.frontier(estimator, pool) for strategy in (whole, pruned))
     for lam in np.random.default_rng(0).exponential(1.0, 200):
@@ -169,7 +169,7 @@ def test_seventy_models_are_not_too_many_where_few_may_run():
     assert one.frontier(guess, pool).auc() == pytest.approx(router.frontier(guess, pool).auc(), abs=1e-12)
     for lam in (0.0, 0.3, 1.0):
         worth = guess.ex_ante - lam * guess.cost_ex_ante
-        np.testing.assert_array_equal(router.play(guess, pool, lam=lam).answer, worth.argmax(axis=1))
+        np.testing.assert_array_equal(router.play(guess, pool, lam=lam).chosen, worth.argmax(axis=1))
         ran = two.play(guess, pool, lam=lam).ran
         for i in range(len(pool)):
             plans = [(j,) for j in range(70)] + list(itertools.combinations(range(70), 2))
@@ -200,14 +200,14 @@ def test_whatever_has_run_or_failed_there_is_a_next_step(strategy, seed, lam):
     pool, guess = scene(1, 4, seed)
     fate = rng.integers(0, 3, 4)  # 0: may still run, 1: has run, 2: has failed
     ran, barred = fate == 1, fate == 2
-    [model] = decide(strategy, guess, pool, np.array([0]), ran, barred, lam, dear=np.array([False]))
+    [model] = decide(strategy, guess, pool, np.array([0]), ran, barred, lam, expensive_ties=np.array([False]))
     assert model == STOP or fate[model] == 0
     if not ran.any() and (fate == 0).any():
         assert model != STOP
     beyond = strategy.depth is not None and ran.sum() >= strategy.depth
     assert not (beyond and model != STOP)
     if ran.any():
-        assert ran[strategy.answer(guess.beliefs(pool, ran))[0]]
+        assert ran[strategy.choose(guess.beliefs(pool, ran))[0]]
 
 
 @pytest.mark.parametrize(
@@ -245,5 +245,5 @@ def test_a_spread_left_after_a_call_is_refused():
 def test_sides_of_ties_are_one_truth_value_a_query():
     pool, guess = scene(3, 2, seed=0)
     for dear in (True, [True, False], [0, 1, 1]):
-        with pytest.raises(ValueError, match="dear must hold True or False for each of the 3 queries"):
-            Router().play(guess, pool, lam=0.1, dear=dear)
+        with pytest.raises(ValueError, match="expensive_ties must hold True or False for each of the 3 queries"):
+            Router().play(guess, pool, lam=0.1, expensive_ties=dear)

@@ -71,7 +71,7 @@ def test_bars_show_how_often_models_ran_and_answered():
     play = Cascade().play(ESTIMATOR, POOL, lam=0.1)
     ran, kept = plots.usage(play).containers
     assert [bar.get_width() for bar in ran] == [play.ran[:, i].mean() for i in range(4)]
-    assert [bar.get_width() for bar in kept] == [(play.answer == i).mean() for i in range(4)]
+    assert [bar.get_width() for bar in kept] == [(play.chosen == i).mean() for i in range(4)]
     assert sum(bar.get_width() for bar in ran) > sum(bar.get_width() for bar in kept) == pytest.approx(1)
 
 

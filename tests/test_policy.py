@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from cascade_lib import BudgetWarning, Outcomes, Router, TabulatedEstimator
+from cascade_lib import Outcomes, Router, TabulatedEstimator
+from cascade_lib.deploy import BudgetWarning
 
 
 def pool_and_guess(n=4_000, seed=0):
@@ -14,7 +15,7 @@ def pool_and_guess(n=4_000, seed=0):
 @pytest.mark.parametrize("budget", [1.0, 1.7, 3.0, 4.4])
 def test_a_fitted_policy_spends_its_budget(budget):
     pool, guess = pool_and_guess()
-    policy = Router().fit(guess, pool, budget=budget)
+    policy = Router().calibrate(guess, pool, budget=budget)
     result = policy.play(pool, seed=0)
     assert result.cost.mean() == pytest.approx(budget, abs=0.01)
     assert result.quality.mean() == pytest.approx(Router().frontier(guess, pool).quality_at(budget), abs=0.01)
@@ -24,7 +25,7 @@ def test_ties_of_all_queries_at_one_price_are_split_by_the_coins():
     n = 10_000
     pool = Outcomes(np.tile([0.0, 1.0], (n, 1)), np.tile([1.0, 5.0], (n, 1)))
     guess = TabulatedEstimator(pool.quality, cost_ex_ante=pool.cost)
-    policy = Router().fit(guess, pool, budget=2.0)
+    policy = Router().calibrate(guess, pool, budget=2.0)
     assert (policy.lam, policy.gamma) == (0.25, 0.75)
     assert policy.play(pool, seed=1).cost.mean() == pytest.approx(2.0, abs=0.1)
     assert (policy.play(pool, seed=1).cost == policy.play(pool, seed=1).cost).all()
@@ -34,7 +35,7 @@ def test_ties_of_all_queries_at_one_price_are_split_by_the_coins():
 def test_a_policy_carries_over_to_new_queries_with_their_own_estimates():
     pool, guess = pool_and_guess()
     new, new_guess = pool_and_guess(seed=1)
-    policy = Router().fit(guess, pool, budget=3.0)
+    policy = Router().calibrate(guess, pool, budget=3.0)
     assert policy.play(new, estimator=new_guess, seed=0).cost.mean() == pytest.approx(3.0, abs=0.15)
 
 
@@ -54,27 +55,27 @@ def test_a_policy_carries_over_to_new_queries_with_their_own_estimates():
 def test_bad_budgets_are_refused(budget, error, message):
     pool, guess = pool_and_guess(100)
     with pytest.raises(error, match=message):
-        Router().fit(guess, pool, budget=budget)
+        Router().calibrate(guess, pool, budget=budget)
 
 
 def test_an_infinite_budget_buys_the_best_without_waste():
     pool = Outcomes([[0.5, 0.9, 0.9]], [[1.0, 2.0, 8.0]])
-    policy = Router().fit(TabulatedEstimator(pool.quality, cost_ex_ante=pool.cost), pool, budget=np.inf)
-    assert policy.play(pool, seed=0).answer.tolist() == [1]
+    policy = Router().calibrate(TabulatedEstimator(pool.quality, cost_ex_ante=pool.cost), pool, budget=np.inf)
+    assert policy.play(pool, seed=0).chosen.tolist() == [1]
 
 
 def test_a_policy_can_be_fitted_to_a_quality_instead():
     pool, guess = pool_and_guess()
     curve = Router().frontier(guess, pool)
-    policy = Router().fit(guess, pool, quality=0.6)
+    policy = Router().calibrate(guess, pool, quality=0.6)
     result = policy.play(pool, seed=0)
     assert policy.calibration.quality == pytest.approx(0.6)
     assert result.quality.mean() == pytest.approx(0.6, abs=0.01)
     assert policy.budget == pytest.approx(curve.cost_at(0.6)) == pytest.approx(result.cost.mean(), abs=0.05)
     with pytest.raises(ValueError, match="quality must lie between -inf and 0.* The best this strategy does here is 0"):
-        Router().fit(guess, pool, quality=0.99)
+        Router().calibrate(guess, pool, quality=0.99)
     with pytest.raises(TypeError, match="either a budget .* or a quality"):
-        Router().fit(guess, pool, quality=0.6, budget=3)
+        Router().calibrate(guess, pool, quality=0.6, budget=3)
 
 
 def test_the_interval_of_the_cost_covers_what_is_spent_on_new_queries():
@@ -84,7 +85,7 @@ def test_the_interval_of_the_cost_covers_what_is_spent_on_new_queries():
     for _ in range(200):
         rows = rng.choice(len(world), 150, replace=False)
         few = TabulatedEstimator(guess.ex_ante[rows], cost_ex_ante=world.cost[rows])
-        policy = Router().fit(few, world.take(rows), budget=3.0)
+        policy = Router().calibrate(few, world.take(rows), budget=3.0)
         low, high = policy.calibration.cost_interval
         covered += low <= _long_run(world, guess, policy) <= high
     assert 0.9 <= covered / 200 <= 0.985
@@ -92,7 +93,7 @@ def test_the_interval_of_the_cost_covers_what_is_spent_on_new_queries():
 
 def _long_run(world, guess, policy):
     sides = [
-        Router().play(guess, world, lam=policy.lam, dear=np.full(len(world), dear)).cost.mean()
+        Router().play(guess, world, lam=policy.lam, expensive_ties=np.full(len(world), dear)).cost.mean()
         for dear in (False, True)
     ]
     return policy.gamma * sides[0] + (1 - policy.gamma) * sides[1]
@@ -101,12 +102,12 @@ def _long_run(world, guess, policy):
 def test_too_few_calibration_queries_are_warned_of():
     pool, guess = pool_and_guess(20)
     with pytest.warns(BudgetWarning, match="20 calibration queries say little .* budget of 3. About [0-9]+ would"):
-        Router().fit(guess, pool, budget=3.0)
+        Router().calibrate(guess, pool, budget=3.0)
 
 
 def test_a_policy_shows_its_figures():
     pool, guess = pool_and_guess()
-    figures = Router().fit(guess, pool, budget=3.0).to_dict()
+    figures = Router().calibrate(guess, pool, budget=3.0).to_dict()
     assert figures["strategy"] == "routing"
     assert figures["cost"] == pytest.approx(3.0)
     assert figures["cost low"] < figures["cost"] < figures["cost high"]

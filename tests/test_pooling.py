@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cascade_lib import CascadeRouter, Outcomes, Router, TabulatedEstimator, omniscient, pool_frontiers, single_models
+from cascade_lib import CascadeRouter, Outcomes, Router, TabulatedEstimator, merge_frontiers, omniscient, single_models
 
 
 def scene(n, seed):
@@ -25,7 +25,7 @@ def parts(pool, guess, cuts):
 def test_every_point_is_a_play_on_all_queries(seed, cuts, points):
     pool, guess = scene(60, seed)
     for strategy in (Router(), CascadeRouter()):
-        pooled = pool_frontiers((strategy.frontier(*part) for part in parts(pool, guess, sorted(cuts))), points=points)
+        pooled = merge_frontiers((strategy.frontier(*part) for part in parts(pool, guess, sorted(cuts))), points=points)
         assert len(pooled.lam) <= points
         assert pooled.lam[-1] == 0
         assert pooled.lam[0] == max(strategy.frontier(*part).lam[0] for part in parts(pool, guess, sorted(cuts)))
@@ -40,7 +40,7 @@ def test_every_point_is_a_play_on_all_queries(seed, cuts, points):
 def test_one_chunk_is_its_own_curve():
     pool, guess = scene(200, 1)
     whole = CascadeRouter().frontier(guess, pool)
-    pooled = pool_frontiers([whole], points=10**6)
+    pooled = merge_frontiers([whole], points=10**6)
     np.testing.assert_array_equal(pooled.lam, whole.lam)
     np.testing.assert_allclose(pooled.quality, whole.quality)
     assert pooled.auc() == pytest.approx(whole.auc(), abs=1e-12)
@@ -49,7 +49,7 @@ def test_one_chunk_is_its_own_curve():
 def test_many_chunks_come_close_to_the_exact_area_and_know_their_error():
     pool, guess = scene(4000, 2)
     whole = Router().frontier(guess, pool)
-    pooled = pool_frontiers(Router().frontier(*part) for part in parts(pool, guess, np.arange(200, 4000, 200)))
+    pooled = merge_frontiers(Router().frontier(*part) for part in parts(pool, guess, np.arange(200, 4000, 200)))
     assert pooled.auc() == pytest.approx(whole.auc(), abs=2e-3)
     assert pooled.bootstrap(200).std() == pytest.approx(whole.bootstrap(200).std(), rel=0.5)
 
@@ -57,16 +57,16 @@ def test_many_chunks_come_close_to_the_exact_area_and_know_their_error():
 def test_curves_that_do_not_belong_together_are_refused():
     pool, _ = scene(10, 0)
     with pytest.raises(ValueError, match="there is no curve to pool"):
-        pool_frontiers([])
+        merge_frontiers([])
     with pytest.raises(ValueError, match="curve 1 is of"):
-        pool_frontiers([omniscient(pool), single_models(pool)])
+        merge_frontiers([omniscient(pool), single_models(pool)])
     with pytest.raises(ValueError, match="points must lie between 2"):
-        pool_frontiers([omniscient(pool)], points=1)
+        merge_frontiers([omniscient(pool)], points=1)
 
 
 def test_a_first_chunk_that_is_easy_hides_nothing():
     easy = Outcomes([[1, 1]], [[3, 3]])
     hard = Outcomes([[0, 1]], [[1, 5]])
-    pooled = pool_frontiers([omniscient(easy), omniscient(hard)])
+    pooled = merge_frontiers([omniscient(easy), omniscient(hard)])
     assert pooled.cost.tolist() == [2, 4]
     assert pooled.quality.tolist() == [0.5, 1]

@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor, ExtraTreeRegressor
 
-from cascade_lib.estimators.predictors import Foreign, Isotonic, Linear, Trees, predictor
+from cascade_lib.estimators._predictors import Foreign, Isotonic, Linear, Trees, predictor
 
 RNG = np.random.default_rng(0)
 X, NEW = RNG.normal(size=(200, 5)), RNG.normal(size=(300, 5))

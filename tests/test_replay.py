@@ -7,10 +7,11 @@ from dummy_server import MODELS, Fixed, policy_of, queries_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cascade_lib import Beliefs, runner
-from cascade_lib.journal import Journal
-from cascade_lib.replay import replay
-from cascade_lib.runner import Local
+from cascade_lib.estimators import Beliefs
+from cascade_lib.live import runner
+from cascade_lib.live.journal import Journal
+from cascade_lib.live.replay import replay
+from cascade_lib.live.runner import Local
 from truths import STRATEGIES
 
 
@@ -80,7 +81,7 @@ def functions(calls, limit=None):
 
 
 def test_a_run_taken_up_starts_no_session_for_a_query_that_has_ended(tmp_path, monkeypatch):
-    policy, path, calls = policy_of(answers={"score": True}, lam=0.05), tmp_path / "j.jsonl", []
+    policy, path, calls = policy_of(answer_features={"score": True}, lam=0.05), tmp_path / "j.jsonl", []
     options = {"journal": path, "progress": False, "concurrency": 1}
     whole = runner.run_sync(policy, queries_of(60), functions(calls), **options)
     made, lines = len(calls), path.read_text().splitlines(keepends=True)
@@ -104,7 +105,9 @@ def test_a_run_taken_up_starts_no_session_for_a_query_that_has_ended(tmp_path, m
 
 def test_reading_a_journal_keeps_each_reply_once(tmp_path):
     path = tmp_path / "j.jsonl"
-    runner.run_sync(policy_of(answers={"score": True}), queries_of(5), functions([]), journal=path, progress=False)
+    runner.run_sync(
+        policy_of(answer_features={"score": True}), queries_of(5), functions([]), journal=path, progress=False
+    )
     journal = Journal(path)
     assert len(journal.calls) == 15
     assert journal._lines.found == []

@@ -20,10 +20,13 @@ from dummy_server import FAULTS, MODELS, DummyServer, Fixed, ask, endpoints, pol
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cascade_lib import Beliefs, Policy, Router, Schema, runner
-from cascade_lib.endpoint import retry_after
-from cascade_lib.journal import Journal
-from cascade_lib.runner import CostBoundWarning, Endpoint, Local
+from cascade_lib import Policy, Router
+from cascade_lib.deploy import Schema
+from cascade_lib.estimators import Beliefs
+from cascade_lib.live import runner
+from cascade_lib.live.endpoint import retry_after
+from cascade_lib.live.journal import Journal
+from cascade_lib.live.runner import CostBoundWarning, Endpoint, Local
 
 httpx = pytest.importorskip("httpx")
 HURRY = {"timeout": 30, "pause": 0.001, "longest_pause": 0.01, "progress": False}
@@ -58,9 +61,9 @@ def test_answers_are_read_into_the_features_that_the_policy_decides_by():
     read = lambda reply: {"score": 0.95 if reply["choices"][0]["message"]["content"].endswith("0") else 0.1}  # noqa: E731
     with DummyServer() as server:
         models = endpoints(server.url, read=read)
-        result = run(policy_of(answers={"score": True}, lam=0.05), 20, models)
+        result = run(policy_of(answer_features={"score": True}, lam=0.05), 20, models)
     assert [answer.order for answer in result][:2] == [("small",), MODELS]
-    assert result.answers[1].features == {name: {"score": 0.1} for name in MODELS}
+    assert result.results[1].features == {name: {"score": 0.1} for name in MODELS}
 
 
 def test_a_finished_journal_answers_everything_without_a_call(tmp_path):
@@ -103,9 +106,9 @@ def test_a_model_that_votes_is_one_model_of_several_calls(tmp_path):
         }
         result = run(policy_of(Router()), 2, models, tmp_path / "j.jsonl", concurrency=1)
         assert seen == [3]
-        assert result.answers[0].cost == sum(tokens(f"q0/{i}") for i in range(3))
-        assert result.answers[1].order == ("large", "medium")
-        assert result.answers[1].costs["large"] == sum(tokens(f"q1/{i}") for i in range(2))
+        assert result.results[0].cost == sum(tokens(f"q0/{i}") for i in range(3))
+        assert result.results[1].order == ("large", "medium")
+        assert result.results[1].costs["large"] == sum(tokens(f"q1/{i}") for i in range(2))
         fail.clear()
         again = run(policy_of(Router()), 2, models, tmp_path / "j.jsonl", again="unpaid")
         assert [answer.order for answer in again] == [("large",)] * 2
@@ -122,7 +125,7 @@ def test_functions_are_models_too(tmp_path):
     }
     result = run(policy_of(), 4, models, tmp_path / "j.jsonl")
     assert result.to_frame()["text"].tolist() == ["bought"] * 4
-    assert result.answers[0].failures == {"medium": "ZeroDivisionError: division by zero"}
+    assert result.results[0].failures == {"medium": "ZeroDivisionError: division by zero"}
     assert (result.spent, len(ran)) == (10.0, 4)
     assert same(result, run(policy_of(), 4, models, tmp_path / "j.jsonl"))
     assert len(ran) == 4
@@ -183,14 +186,14 @@ def test_a_server_is_given_the_time_it_asks_for():
         start = time.perf_counter()
         result = run(policy_of(Router()), 1, endpoints(server.url), longest_pause=1)
         assert time.perf_counter() - start > 0.2
-    assert result.answers[0].choice == "large"
+    assert result.results[0].choice == "large"
 
 
 def test_a_server_that_asks_for_too_long_has_failed():
     with DummyServer(lambda model, query, attempt: "429" if model == "large" else "ok", wait="3600") as server:
         result = run(policy_of(Router()), 1, endpoints(server.url))
-    assert result.answers[0].choice == "medium"
-    assert result.answers[0].failures["large"].startswith("status 429")
+    assert result.results[0].choice == "medium"
+    assert result.results[0].failures["large"].startswith("status 429")
     assert server.attempts["large", "q0"] == 1
 
 
@@ -210,7 +213,7 @@ def test_a_date_to_wait_for_is_counted_from_the_servers_own_clock():
 
     asked = []
     result = run(policy_of(Router()), 1, endpoints("http://nowhere"), transport=httpx.MockTransport(respond))
-    assert (result.answers[0].choice, len(asked)) == ("large", 2)
+    assert (result.results[0].choice, len(asked)) == ("large", 2)
 
 
 def test_a_refused_connection_costs_nothing_and_others_take_over():
@@ -266,9 +269,9 @@ def test_an_unreadable_reply_costs_what_it_says_and_a_better_reader_gets_it_for_
         models = endpoints(server.url)
         models["large"] = Endpoint(server.url, ask, lambda reply: reply["choices"][0] and {}, (1, 1), "large")
         result = run(policy_of(Router()), 2, models, tmp_path / "j.jsonl")
-        assert result.answers[0].failures == {"large": "unreadable reply: KeyError: 'choices'"}
+        assert result.results[0].failures == {"large": "unreadable reply: KeyError: 'choices'"}
         most = models["large"].most(models["large"].bodies({"text": "q0"})[0])
-        assert result.answers[0].costs["large"] == most  # a reply without usage has cost the most it can
+        assert result.results[0].costs["large"] == most  # a reply without usage has cost the most it can
         models["large"] = Endpoint(server.url, ask, lambda reply: {}, (1, 1), "large")
         again = run(policy_of(Router()), 2, models, tmp_path / "j.jsonl")
     assert all(answer.choice == "large" for answer in again)
@@ -292,14 +295,14 @@ def test_a_query_that_cannot_be_put_into_a_request_fails_alone():
     with DummyServer() as server:
         result = runner.run_sync(policy_of(Router()), table, endpoints(server.url), journal=None, **HURRY)
     assert [answer.choice for answer in result] == ["large", None, "large"]
-    assert result.answers[1].failures["large"].startswith("request: ValueError: the tokens of a request")
+    assert result.results[1].failures["large"].startswith("request: ValueError: the tokens of a request")
 
 
 def test_a_redirect_and_a_bad_request_are_final():
     for fault in ("moved", "400"):
         with DummyServer(lambda model, query, attempt, fault=fault: fault) as server:
             result = run(policy_of(Router()), 1, endpoints(server.url))
-        assert result.answers[0].choice is None
+        assert result.results[0].choice is None
         assert (set(server.attempts.values()), result.spent) == ({1}, 0)
 
 
@@ -606,8 +609,8 @@ def test_a_key_that_a_server_repeats_in_an_answer_is_masked(tmp_path):
 
     models = endpoints("http://nowhere", key=key, headers={"X-Token": f"Basic {token}", "X-Version": "2"})
     result = run(policy_of(Router()), 1, models, tmp_path / "j.jsonl", transport=httpx.MockTransport(parrot))
-    assert result.answers[0].text == "[key] and [key] in version 2"
-    for text in ((tmp_path / "j.jsonl").read_text(), result.to_frame().to_csv(), repr(result.answers)):
+    assert result.results[0].text == "[key] and [key] in version 2"
+    for text in ((tmp_path / "j.jsonl").read_text(), result.to_frame().to_csv(), repr(result.results)):
         assert "secret" not in text
         assert "hidden" not in text
 
@@ -722,7 +725,7 @@ def test_a_streamed_reply_is_refused_before_anything_is_sent():
         name: Endpoint("http://nowhere", lambda q: ask(q) | {"stream": True}, worst=lambda body: 1) for name in MODELS
     }
     result = run(policy_of(), 1, models, transport=httpx.MockTransport(lambda request: 1 / 0))
-    assert result.answers[0].failures["large"].startswith("request: ValueError: a reply is read as a whole")
+    assert result.results[0].failures["large"].startswith("request: ValueError: a reply is read as a whole")
     assert result.asked == 0
 
 

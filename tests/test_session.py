@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cascade_lib import (
-    BudgetWarning,
     CascadeRouter,
     LearnedEstimator,
     Outcomes,
@@ -22,7 +21,8 @@ from cascade_lib import (
     datasets,
     default_estimator,
 )
-from cascade_lib.estimators.features import Recent
+from cascade_lib.deploy import BudgetWarning
+from cascade_lib.estimators._encoding import Recent
 from truths import STRATEGIES
 
 
@@ -50,7 +50,7 @@ def test_a_session_does_what_a_play_does(strategy, seed):
             assert session.next() == model
             session.observe(model, cost=pool.cost[i, pool.models.index(model)])
         assert session.order == tuple(pool.models[j] for j in result.order[i] if j >= 0)
-        assert session.choice == pool.models[result.answer[i]]
+        assert session.choice == pool.models[result.chosen[i]]
         assert session.cost == pytest.approx(result.cost[i])
 
 
@@ -82,7 +82,7 @@ def test_failures_cost_what_they_cost_and_planning_goes_on(strategy, failing, se
 def _any_policy(strategy, pool, parts, budget=np.inf):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BudgetWarning)
-        return strategy.fit(TabulatedEstimator(*parts), pool, budget=budget)
+        return strategy.calibrate(TabulatedEstimator(*parts), pool, budget=budget)
 
 
 def test_a_model_that_fails_is_replaced_by_the_best_of_the_rest():
@@ -101,7 +101,7 @@ def learned_policy(**options):
     train, calibration, test = (
         datasets.load_sentiment().select(["vader", "zero-shot", "vote-3"]).split(0.2, 0.2, 0.6, seed=3)
     )
-    return CascadeRouter().fit(LearnedEstimator(seed=1, **options).fit(train), calibration, budget=150), test
+    return CascadeRouter().calibrate(LearnedEstimator(seed=1, **options).fit(train), calibration, budget=150), test
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def play_live(policy, test, i, fail=()):
         if model in fail:
             session.fail(model, cost=1.0)
         else:
-            answer = {name: table[i, j] for name, table in test.answers.items()}
+            answer = {name: table[i, j] for name, table in test.answer_features.items()}
             session.observe(model, cost=test.cost[i, j], answer=answer)
     return session
 
@@ -127,7 +127,7 @@ def test_learned_estimates_serve_live_queries_as_they_serve_tables(live):
     result = policy.strategy.play(policy.estimator, test, lam=policy.lam)
     sessions = [play_live(cheap, test, i) for i in range(60)]
     assert [s.order for s in sessions] == [tuple(test.models[j] for j in o if j >= 0) for o in result.order[:60]]
-    assert [s.choice for s in sessions] == [test.models[a] for a in result.answer[:60]]
+    assert [s.choice for s in sessions] == [test.models[a] for a in result.chosen[:60]]
     assert len({s.order for s in sessions}) > 1
 
 
@@ -140,13 +140,17 @@ def test_a_session_is_put_away_as_json_and_taken_up_again(live):
             if j == 1:
                 session.fail(model, cost=2.5)
             else:
-                session.observe(model, cost=test.cost[i, j], answer={n: t[i, j] for n, t in test.answers.items()})
+                session.observe(
+                    model, cost=test.cost[i, j], answer={n: t[i, j] for n, t in test.answer_features.items()}
+                )
             again = policy.resume(json.loads(json.dumps(session.to_dict(), allow_nan=False)))
             assert (again.next(), again.cost, again.order) == (session.next(), session.cost, session.order)
             session = again
 
 
-@pytest.mark.parametrize("state", [{}, {"query": {}, "name": 1, "dear": False, "steps": [{"model": "vader"}]}, []])
+@pytest.mark.parametrize(
+    "state", [{}, {"query": {}, "name": 1, "expensive_ties": False, "steps": [{"model": "vader"}]}, []]
+)
 def test_what_is_not_a_state_is_refused(live, state):
     with pytest.raises(ValueError, match="not the state of a session|query lacks"):
         live[0].resume(state)
@@ -172,7 +176,7 @@ def test_sessions_may_take_turns_and_are_not_all_remembered(live, monkeypatch):
                 del at_work[i]
                 continue
             j = test.models.index(model)
-            session.observe(model, cost=test.cost[i, j], answer={n: t[i, j] for n, t in test.answers.items()})
+            session.observe(model, cost=test.cost[i, j], answer={n: t[i, j] for n, t in test.answer_features.items()})
     assert [session.to_dict() for session in sessions] == alone
     assert len(policy.estimator._recent.kept) <= 4
 
@@ -251,7 +255,7 @@ def test_a_feature_that_cannot_be_read_is_refused_at_the_start_by_name(live, val
 def test_a_missing_text_is_an_empty_one(missing):
     prompts = pd.DataFrame({"prompt": [f"number {i}" for i in range(60)]}, index=[f"q{i}" for i in range(60)])
     pool = Outcomes(np.random.default_rng(0).random((60, 2)) < 0.5, np.ones((60, 2)), query=prompts)
-    policy = Router().fit(default_estimator(pool).fit(pool), pool, budget=9.0)
+    policy = Router().calibrate(default_estimator(pool).fit(pool), pool, budget=9.0)
     one, other = (policy.start({"prompt": text}).beliefs.mean for text in (missing, ""))
     np.testing.assert_array_equal(one, other)
 
@@ -259,7 +263,7 @@ def test_a_missing_text_is_an_empty_one(missing):
 def test_an_answer_feature_that_is_missing_counts_as_left_out(live):
     policy, test = live
     means = []
-    for answer in ({}, dict.fromkeys(test.answers, np.nan), dict.fromkeys(test.answers)):
+    for answer in ({}, dict.fromkeys(test.answer_features, np.nan), dict.fromkeys(test.answer_features)):
         session = policy.start(dict(test.query.iloc[0]), name="new")
         session.observe("vader", cost=1.0, answer=answer)
         means.append(session.beliefs.mean)

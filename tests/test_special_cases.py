@@ -5,16 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cascade_lib import (
-    Cascade,
-    CascadeRouter,
-    Outcomes,
-    Router,
-    Strategy,
-    TabulatedEstimator,
-    omniscient,
-)
-from cascade_lib.strategy import Plans
+from cascade_lib import Cascade, CascadeRouter, Outcomes, Router, TabulatedEstimator, omniscient
+from cascade_lib.strategies import Strategy
+from cascade_lib.strategies.base import Plans
 from truths import STRATEGIES, scene
 
 
@@ -50,7 +43,7 @@ def test_cascade_routing_with_prefixes_only_is_cascading(seed, k):
     for lam in (0.0, 0.03, 0.3, 1.7, np.inf):
         a, b = prefixes.play(estimator, pool, lam=lam), Cascade().play(estimator, pool, lam=lam)
         np.testing.assert_array_equal(a.order, b.order)
-        np.testing.assert_array_equal(a.answer, b.answer)
+        np.testing.assert_array_equal(a.chosen, b.chosen)
 
 
 @settings(max_examples=25)
@@ -137,10 +130,10 @@ def test_budgets_from_the_least_to_infinity(strategy):
     pool, guess = scene(400, 3, seed=7)
     curve = strategy.frontier(guess, pool)
     for budget in np.linspace(curve.budget[0], curve.budget[-1], 5):
-        assert strategy.fit(guess, pool, budget=budget).play(pool, seed=0).cost.mean() <= budget + 0.02
-    assert strategy.fit(guess, pool, budget=np.inf).lam == 0
+        assert strategy.calibrate(guess, pool, budget=budget).play(pool, seed=0).cost.mean() <= budget + 0.02
+    assert strategy.calibrate(guess, pool, budget=np.inf).lam == 0
     with pytest.raises(ValueError, match="The cheapest this strategy can do here is"):
-        strategy.fit(guess, pool, budget=curve.budget[0] * 0.99)
+        strategy.calibrate(guess, pool, budget=curve.budget[0] * 0.99)
 
 
 def test_strategy_is_abstract():

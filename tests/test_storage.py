@@ -25,7 +25,7 @@ from cascade_lib import (
     ThresholdCascade,
     default_estimator,
 )
-from cascade_lib.packing import pack
+from cascade_lib._packing import pack
 from truths import STRATEGIES
 
 
@@ -48,7 +48,7 @@ def pool(n, seed):
         index=[f"q{seed}-{i}" for i in range(n)],
     )
     cost = rng.uniform(0.9, 1.1, (n, 3)) * [1, 3, 9]
-    return Outcomes(right, cost, models=["a", "b", "c"], query=query, answers={"margin": margin, "says": says})
+    return Outcomes(right, cost, models=["a", "b", "c"], query=query, answer_features={"margin": margin, "says": says})
 
 
 TRAIN, TEST = pool(300, 0), pool(100, 1)
@@ -60,7 +60,7 @@ TEXTS = Outcomes(
     TRAIN.cost,
     models=TRAIN.models,
     query=TRAIN.query.assign(prompt=[f"secret number {i} is {'good' if i % 3 else 'bad'}" for i in range(300)]),
-    answers=TRAIN.answers,
+    answer_features=TRAIN.answer_features,
 )
 
 
@@ -68,7 +68,7 @@ def same(one, other, outcomes):
     """Whether two policies decide alike, bit for bit in what they believe."""
     before, after = one.play(outcomes, seed=0), other.play(outcomes, seed=0)
     np.testing.assert_array_equal(before.order, after.order)
-    np.testing.assert_array_equal(before.answer, after.answer)
+    np.testing.assert_array_equal(before.chosen, after.chosen)
     for ran in {tuple((row >= 0).tolist()) for row in before.order if (row >= 0).all()} | {(False,) * outcomes.k}:
         first, again = (policy.estimator.beliefs(outcomes, np.array(ran)) for policy in (one, other))
         for field in ("mean", "spread", "cost"):
@@ -77,7 +77,7 @@ def same(one, other, outcomes):
 
 @pytest.mark.parametrize("strategy", [*STRATEGIES, ThresholdCascade(order=(0, 2), ceiling=0.9)], ids=repr)
 def test_a_policy_comes_back_as_it_was(strategy, tmp_path):
-    policy = strategy.fit(LearnedEstimator(calibrate=True, seed=7).fit(TRAIN), TRAIN, budget=4.0)
+    policy = strategy.calibrate(LearnedEstimator(calibrate=True, seed=7).fit(TRAIN), TRAIN, budget=4.0)
     policy.save(tmp_path / "policy.json")
     again = Policy.load(tmp_path / "policy.json")
     assert repr(again.strategy) == repr(strategy)
@@ -105,8 +105,10 @@ def test_estimates_come_back_bit_for_bit(estimator, tmp_path):
     test = TEST
     if train is TEXTS:
         prompts = TEST.query.assign(prompt=[f"what is good about {i}" for i in range(100)])
-        test = Outcomes(TEST.quality, TEST.cost, models=TEST.models, query=prompts, answers=TEST.answers)
-    policy = CascadeRouter().fit(estimator.fit(train), train, budget=4.0)
+        test = Outcomes(
+            TEST.quality, TEST.cost, models=TEST.models, query=prompts, answer_features=TEST.answer_features
+        )
+    policy = CascadeRouter().calibrate(estimator.fit(train), train, budget=4.0)
     policy.save(tmp_path / "policy.json")
     same(policy, Policy.load(tmp_path / "policy.json"), test)
 
@@ -114,14 +116,14 @@ def test_estimates_come_back_bit_for_bit(estimator, tmp_path):
 def test_step_prices_and_infinite_budgets_are_kept(tmp_path):
     estimator = LearnedEstimator().fit(TRAIN)
     strategy = Cascade().with_step_prices(estimator, TRAIN, lam=0.02)
-    strategy.fit(estimator, TRAIN, budget=np.inf).save(tmp_path / "policy.json")
+    strategy.calibrate(estimator, TRAIN, budget=np.inf).save(tmp_path / "policy.json")
     again = Policy.load(tmp_path / "policy.json")
     assert again.strategy.step_prices == strategy.step_prices
     assert again.budget == np.inf
 
 
 def test_a_file_holds_no_row_no_text_and_no_name_of_a_query(tmp_path):
-    policy = Router().fit(default_estimator(TEXTS).fit(TEXTS), TEXTS, budget=4.0)
+    policy = Router().calibrate(default_estimator(TEXTS).fit(TEXTS), TEXTS, budget=4.0)
     policy.save(tmp_path / "policy.json")
     text = (tmp_path / "policy.json").read_text()
     assert "secret" not in text
@@ -130,7 +132,7 @@ def test_a_file_holds_no_row_no_text_and_no_name_of_a_query(tmp_path):
 
 
 def test_nothing_is_fitted_after_loading(tmp_path, monkeypatch):
-    policy = CascadeRouter().fit(LearnedEstimator(Ridge()).fit(TRAIN), TRAIN, budget=4.0)
+    policy = CascadeRouter().calibrate(LearnedEstimator(Ridge()).fit(TRAIN), TRAIN, budget=4.0)
     policy.save(tmp_path / "policy.json")
     again = Policy.load(tmp_path / "policy.json")
 
@@ -138,7 +140,7 @@ def test_nothing_is_fitted_after_loading(tmp_path, monkeypatch):
         raise AssertionError("a learner is fitted")
 
     monkeypatch.setattr(Ridge, "fit", refuse)
-    monkeypatch.setattr("cascade_lib.estimators.predictors.clone", refuse)
+    monkeypatch.setattr("cascade_lib.estimators._predictors.clone", refuse)
     for fails in (set(), {"a"}, {"b"}, {"c"}, {"a", "b"}):
         session = again.start(dict(TEST.query.iloc[0]), name="new", seed=0)
         while (model := session.next()) is not None:
@@ -150,14 +152,14 @@ def test_nothing_is_fitted_after_loading(tmp_path, monkeypatch):
 
 
 def test_a_warm_policy_fits_nothing_later(monkeypatch):
-    policy = CascadeRouter().fit(LearnedEstimator(Ridge()).fit(TRAIN), TRAIN, budget=4.0).warm()
-    monkeypatch.setattr("cascade_lib.estimators.predictors.clone", None)
+    policy = CascadeRouter().calibrate(LearnedEstimator(Ridge()).fit(TRAIN), TRAIN, budget=4.0).warm()
+    monkeypatch.setattr("cascade_lib.estimators._predictors.clone", None)
     for number in range(8):
         policy.estimator.beliefs(TEST, np.array([number >> i & 1 for i in range(3)], dtype=bool))
 
 
 def test_answers_beyond_the_plan_leave_a_sensible_session(tmp_path):
-    policy = Router().fit(LearnedEstimator(Ridge()).fit(TRAIN), TRAIN, budget=4.0)
+    policy = Router().calibrate(LearnedEstimator(Ridge()).fit(TRAIN), TRAIN, budget=4.0)
     policy.save(tmp_path / "policy.json")
     session = Policy.load(tmp_path / "policy.json").start(dict(TEST.query.iloc[0]))
     for model in ("c", "a", "b"):
@@ -186,7 +188,7 @@ class Own(LearnedEstimator):
 def test_what_is_not_known_as_numbers_is_not_saved(estimator, message, tmp_path):
     if isinstance(estimator, LearnedEstimator):
         estimator.set_params(folds=2).fit(FEW)
-    policy = Router().fit(estimator, FEW, budget=9.0)
+    policy = Router().calibrate(estimator, FEW, budget=9.0)
     with pytest.raises(TypeError, match=message):
         policy.save(tmp_path / "policy.json")
     assert not list(tmp_path.iterdir())
@@ -195,7 +197,7 @@ def test_what_is_not_known_as_numbers_is_not_saved(estimator, message, tmp_path)
 def test_too_many_states_are_counted_before_any_is_learned(tmp_path):
     pool = Outcomes(np.tile([0.0, 1.0], (20, 10)), np.ones((20, 20)))
     estimator = LearnedEstimator(Ridge(), Ridge()).fit(pool)
-    policy = Policy(**(vars(Router().fit(estimator, pool, budget=4.0)) | {"strategy": CascadeRouter()}))
+    policy = Policy(**(vars(Router().calibrate(estimator, pool, budget=4.0)) | {"strategy": CascadeRouter()}))
     with pytest.raises(ValueError, match="may reach 1,048,576 sets of models.*smaller depth"):
         policy.save(tmp_path / "policy.json")
 
@@ -205,7 +207,7 @@ def document(tmp_path_factory):
     path = tmp_path_factory.mktemp("policy") / "policy.json"
     few = FEW.select(["a", "b"])
     trees = ExtraTreesRegressor(2, max_depth=2)
-    Router().fit(LearnedEstimator(trees, Ridge(), folds=2, calibrate=True).fit(few), few, budget=9.0).save(path)
+    Router().calibrate(LearnedEstimator(trees, Ridge(), folds=2, calibrate=True).fit(few), few, budget=9.0).save(path)
     return path.read_text()
 
 
@@ -213,8 +215,8 @@ def document(tmp_path_factory):
     ("old", "new", "message"),
     [
         ('"format": "cascade_lib policy"', '"format": "recipe"', 'lacks the line "format"'),
-        ('"version": 2', '"version": 3', "of version 3, but this library reads version 2: update it"),
-        ('"version": 2', '"version": 1', "of version 1, which is no longer read: fit the policy anew"),
+        ('"version": 3', '"version": 4', "of version 4, but this library reads version 3: update it"),
+        ('"version": 3', '"version": 1', "of version 1, which is no longer read: fit the policy anew"),
         ('"class": "Router"', '"class": "Bandit"', "there is no strategy 'Bandit'; there are Router"),
         ('"gamma": ', '"gamma": 2', "gamma is 2"),
         ('"lam": ', '"lam": "nan", "mal": ', "must have format, version"),
@@ -297,7 +299,7 @@ def test_values_are_counted_before_any_is_built(document, tmp_path, monkeypatch)
 
 
 def test_files_that_are_too_long_are_not_even_read(document, tmp_path, monkeypatch):
-    monkeypatch.setattr("cascade_lib.storage._LARGEST_FILE", 100)
+    monkeypatch.setattr("cascade_lib.deploy.serialization._LARGEST_FILE", 100)
     path = tmp_path / "policy.json"
     path.write_text(document)
     with pytest.raises(ValueError, match="over 100"):

@@ -7,18 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cascade_lib import (
-    Cascade,
-    CascadeRouter,
-    Outcomes,
-    PlanningStrategy,
-    Router,
-    TabulatedEstimator,
-    ThresholdCascade,
-    segments,
-)
-from cascade_lib.beliefs import Beliefs
-from cascade_lib.envelope import at_price
+from cascade_lib import Cascade, CascadeRouter, Outcomes, Router, TabulatedEstimator, ThresholdCascade
+from cascade_lib.estimators.base import Beliefs
+from cascade_lib.strategies import PlanningStrategy
+from cascade_lib.strategies.tuning import _line_search
+from cascade_lib.theory import segments
 from truths import scene, slow_expected_max
 
 
@@ -69,7 +62,7 @@ def test_every_step_attains_the_optimum_of_its_class_at_every_budget(seed, strat
     reached = []
     for lam in np.append(np.unique(segs.low), np.inf):
         for dear in (False, True):
-            plan = at_price(segs, lam, np.full(len(beliefs), dear))
+            plan = segs.at(lam, np.full(len(beliefs), dear))
             rows = np.arange(len(beliefs))
             reached.append((plans.cost[rows, plan].mean(), plans.value[rows, plan].mean()))
     cost, value = np.array(sorted(reached)).T
@@ -113,7 +106,7 @@ def test_thresholds_coincide_with_optimal_cascading_under_the_stated_conditions(
         optimal = Cascade().play(estimator, pool, lam=lam)
         simple = ThresholdCascade(ceiling=1.0).play(estimator, pool, lam=1 - threshold)
         np.testing.assert_array_equal(optimal.ran, simple.ran)
-        np.testing.assert_array_equal(optimal.answer, simple.answer)
+        np.testing.assert_array_equal(optimal.chosen, simple.chosen)
 
 
 def test_thresholds_lose_when_the_next_model_is_known_to_fail():
@@ -137,7 +130,7 @@ def test_a_threshold_cascade_is_what_it_says():
         for row in range(50):
             reached = [i for i in (1, 0, 2) if estimator.post_hoc[row, i] >= threshold]
             last = reached[0] if reached else 2
-            assert result.answer[row] == last
+            assert result.chosen[row] == last
             assert result.order[row].tolist() == [1, 0, 2][: [1, 0, 2].index(last) + 1] + [-1] * (
                 2 - [1, 0, 2].index(last)
             )
@@ -151,7 +144,7 @@ def test_a_threshold_cascade_knows_its_ceiling_or_says_that_it_does_not():
     with pytest.raises(
         ValueError, match=r"reaches 9\.9\d+ on these outcomes, but the highest threshold .* is 1 by default"
     ):
-        ThresholdCascade().fit(known, tenfold, budget=1)
+        ThresholdCascade().calibrate(known, tenfold, budget=1)
     small, large = ThresholdCascade().frontier(estimator, pool), ThresholdCascade(ceiling=10).frontier(known, tenfold)
     np.testing.assert_allclose(large.cost, small.cost)
     np.testing.assert_allclose(large.quality, 10 * small.quality)
@@ -175,7 +168,7 @@ def test_models_left_out_of_an_order_might_as_well_not_exist(strategy, order):
     for lam in (0.05, 0.5, 2.0):
         part = strategy(order=order).play(estimator, pool, lam=lam)
         whole = strategy(order=range(len(order))).play(alone, small, lam=lam)
-        np.testing.assert_array_equal(part.answer, np.array(order)[whole.answer])
+        np.testing.assert_array_equal(part.chosen, np.array(order)[whole.chosen])
         np.testing.assert_array_equal(part.ran[:, order], whole.ran)
         assert part.ran.sum() == whole.ran.sum()
     part, whole = (
@@ -203,7 +196,7 @@ def test_a_new_strategy_needs_only_its_name_and_its_plans():
     pool, estimator = scene(30, 3, seed=3)
     strategy = CheapestOrAll()
     assert strategy.frontier(estimator, pool).name == "cheapest or all"
-    assert strategy.fit(estimator, pool, budget=1.0).play(pool, seed=0).cost.mean() == pytest.approx(1.0, abs=0.1)
+    assert strategy.calibrate(estimator, pool, budget=1.0).play(pool, seed=0).cost.mean() == pytest.approx(1.0, abs=0.1)
 
 
 @pytest.mark.parametrize("strategy", [Cascade(), CascadeRouter(), ThresholdCascade()], ids=repr)
@@ -224,7 +217,7 @@ def test_the_line_search_finds_the_best_price_of_a_step():
     lam = 0.3
     start = CascadeRouter()
     start.step_prices = (1.0, 1.0, 1.0)
-    searched = start._line_search(estimator, pool, lam, 1)
+    searched = _line_search(start, estimator, pool, lam, 1)
     assert searched[0] == searched[2] == 1.0
 
     def gain(weight):

@@ -10,8 +10,8 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from cascade_lib import LearnedEstimator, Outcomes, default_estimator, study
-from cascade_lib.report import to_html
-from cascade_lib.studies import Study, _affordable
+from cascade_lib.evaluation.report import to_html
+from cascade_lib.evaluation.studies import Study, _affordable
 
 
 def planted(n=400, *, before=False, after=False, seed=0):
@@ -21,7 +21,7 @@ def planted(n=400, *, before=False, after=False, seed=0):
     query = pd.DataFrame({"easy": np.where(right[:, 0] & before, "yes", "no")})
     return Outcomes(
         right, np.tile([1.0, 9.0], (n, 1)), ["small", "large"], query,
-        answers={"score": np.where(right, 0.9, 0.1) if after else np.full((n, 2), 0.5)}, cost_unit="USD",
+        answer_features={"score": np.where(right, 0.9, 0.1) if after else np.full((n, 2), 0.5)}, cost_unit="USD",
     )  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def test_the_findings_say_so_if_there_is_no_lead_and_if_the_best_model_is_never_
 def test_the_scale_of_quality_changes_no_recommendation_and_no_curve():
     noise = np.random.default_rng(3).normal(0, 0.15, (400, 2))
     known = planted(after=True)
-    answers = {"score": known.answers["score"] + noise}
+    answers = {"score": known.answer_features["score"] + noise}
     results = [
         study(Outcomes(scale * known.quality, known.cost, known.models, known.query, answers), resamples=100)
         for scale in (1, 8)

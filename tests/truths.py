@@ -6,15 +6,7 @@ from scipy.integrate import quad
 from scipy.optimize import linprog
 from scipy.stats import norm
 
-from cascade_lib import (
-    Cascade,
-    CascadeRouter,
-    Outcomes,
-    PandoraRouter,
-    Router,
-    TabulatedEstimator,
-    ThresholdCascade,
-)
+from cascade_lib import Cascade, CascadeRouter, Outcomes, PandoraRouter, Router, TabulatedEstimator, ThresholdCascade
 
 # What all strategies must do is tested on these: each class, and the variants whose rule differs.
 STRATEGIES = [

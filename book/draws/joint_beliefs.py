@@ -24,8 +24,8 @@ from cascade_lib import (
     TabulatedEstimator,
     datasets,
 )
-from cascade_lib.estimators.noisy import noisy_signals
-from cascade_lib.frontier import Frontier, Leaves
+from cascade_lib.estimators.simulated import noisy_signals
+from cascade_lib.evaluation.frontier import Frontier, Leaves
 
 STORED = Path(__file__).with_suffix(".csv")
 MODELS = datasets.ROUTERBENCH_POOLS[5]

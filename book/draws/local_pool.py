@@ -126,7 +126,7 @@ def net_values(guess, calibration, test, lam):
                 calibration.cost * lam / number,  # so that the single threshold is the price to start from
                 models=calibration.models,
                 query=calibration.query,
-                answers=calibration.answers,
+                answer_features=calibration.answer_features,
             )
             steps = strategy.with_step_prices(Remembered(guess[name].estimator), bill, lam=number)
             plays["threshold for every step"] = steps.play(guess[name], test, lam=number)
@@ -158,7 +158,7 @@ def failures(policy, test):
 
 def above_the_best(guess, calibration, train, test):
     """Return quality − λ · cost above the best single model on films, at the price that spends the budget."""
-    lam = CascadeRouter().fit(guess["cascade routing"], calibration, budget=BUDGET).lam
+    lam = CascadeRouter().calibrate(guess["cascade routing"], calibration, budget=BUDGET).lam
     single = (train.quality - lam * train.cost).mean(axis=0).argmax()
     films, found = (test.query["domain"] == "films").to_numpy(), {}
     for name in ("routing", "cascade routing"):
@@ -195,7 +195,7 @@ def draw(seed):
         value = net_values(guess, calibration, test, price / 1000)
         ahead = {name: 100 * (value["cascade routing"] - v).mean() for name, v in value.items()}
         found |= {f"{price}: {name}": lead for name, lead in ahead.items() if name != "cascade routing"}
-    policy = CascadeRouter().fit(guess["cascade routing"], calibration, budget=BUDGET)
+    policy = CascadeRouter().calibrate(guess["cascade routing"], calibration, budget=BUDGET)
     found |= failures(policy, test) | above_the_best(guess, calibration, train, test)
     found |= by_learner(candidates["domain", False, "empirical"], train, test)
     blind = expecting(fitted_trees(train, features=only()), "empirical")

@@ -180,7 +180,7 @@ def kept_and_thought(strategy, estimator, test, lam):
     thought = np.empty(len(test))
     for ran in np.unique(result.ran, axis=0):
         rows = np.flatnonzero((result.ran == ran).all(axis=1))
-        thought[rows] = estimator.beliefs(test, ran, rows).mean[np.arange(len(rows)), result.answer[rows]]
+        thought[rows] = estimator.beliefs(test, ran, rows).mean[np.arange(len(rows)), result.chosen[rows]]
     return {"calls": result.ran.sum(axis=1).mean(), "optimism": 100 * (thought - result.quality).mean()}
 
 

@@ -34,7 +34,8 @@ def _open(sha256: str, billions: float) -> _Model:
     return _Model(sha256, 0.02 * billions, 0.02 * billions)
 
 
-# From the cheapest to the dearest. Prices of commercial models are list prices of late 2023; see `fetch_alpaca_eval`.
+# From the cheapest to the most expensive. Prices of commercial models are list prices of late 2023, see
+# `fetch_alpaca_eval`.
 ALPACA_LADDERS = {
     "open": {
         "FuseChat-Llama-3.2-1B-Instruct": _open(
@@ -74,8 +75,8 @@ def fetch_alpaca_eval(ladder: str = "open") -> Outcomes:
     Outcomes
         `quality` is the judge's probability, 0 to 1, that the model's answer is better than the reference's. `cost` is
         in USD. `query` has the `instruction`, the `dataset` it comes from and the numbers of `n_chars`, `n_words` and
-        `n_lines`, `asks_code` and `asks_list`; `answers` has numbers for each answer: `n_chars`, `n_words`, `n_lines`,
-        `n_items` (lines that begin like items of a list), `has_code`, `declines` and `echo` (the share of the
+        `n_lines`, `asks_code` and `asks_list`; `answer_features` has numbers for each answer: `n_chars`, `n_words`,
+        `n_lines`, `n_items` (lines that begin like items of a list), `has_code`, `declines` and `echo` (the share of the
         instruction's words that the answer takes up).
 
     Raises
@@ -128,7 +129,7 @@ def fetch_alpaca_eval(ladder: str = "open") -> Outcomes:
         np.column_stack(cost),
         models=list(models),
         query=_describe_instructions(first),
-        answers={name: np.column_stack([table[name] for table in answers]) for name in answers[0]},
+        answer_features={name: np.column_stack([table[name] for table in answers]) for name in answers[0]},
         cost_unit="USD",
     )
 

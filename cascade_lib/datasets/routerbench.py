@@ -70,7 +70,7 @@ def fetch_routerbench(*, shots: int = 0, missing: str = "zero") -> Outcomes:
         The index of `query` holds the sample ids. Its columns: `task` (86 names, the ``eval_name`` of the file),
         `group` ("mmlu", "hellaswag", "gsm8k", "arc", "winogrande", "mbpp", "mtbench" or "other"), `prompt` (the text;
         several messages are joined by a line feed), and counts `n_chars`, `n_words`, `n_lines`, `n_digits`,
-        `n_choices` (lines that begin like ``B)``). `answers`, known after the call: `n_chars`, `n_words`
+        `n_choices` (lines that begin like ``B)``). `answer_features`, known after the call: `n_chars`, `n_words`
         and `answer`, a short label or ``""`` (see Notes).
 
     Raises
@@ -187,7 +187,7 @@ def _outcomes(frame: pd.DataFrame, file: str) -> Outcomes:
         _figures(frame, costs, file, "a cost of at least 0", upper=np.inf),
         models=ROUTERBENCH_MODELS,
         query=query,
-        answers=_describe_answers(frame[responses], query["group"]),
+        answer_features=_describe_answers(frame[responses], query["group"]),
         cost_unit="USD",
     )
 

@@ -85,8 +85,8 @@ def load_sentiment(*, cost: str = "tokens") -> Outcomes:
     -------
     Outcomes
         `quality` is 1 for a right answer and 0 for a wrong one. `query` has the `domain` and the features of
-        `sentiment_features`; its index holds the ids of `fetch_sentiment_texts`. `answers` has `answer` (+1 positive,
-        −1 negative) and `margin`, the calibrated log-odds that the text is positive: its sign is the answer, its
+        `sentiment_features`; its index holds the ids of `fetch_sentiment_texts`. `answer_features` has `answer` (+1
+        positive, −1 negative) and `margin`, the calibrated log-odds that the text is positive: its sign is the answer, its
         size the model's confidence.
 
     Raises
@@ -112,7 +112,7 @@ def load_sentiment(*, cost: str = "tokens") -> Outcomes:
         columns[cost],
         models=models,
         query=table[features],
-        answers={name: columns[name] for name in ("margin", "answer")},
+        answer_features={name: columns[name] for name in ("margin", "answer")},
         cost_unit=cost,
     )
 

@@ -36,8 +36,8 @@ def simulate_routerbench(n: int, *, seed: int) -> Outcomes:
     -------
     Outcomes
         Models, units and names as from `fetch_routerbench`, but `query` has no texts, only `group` and `n_chars`;
-        `answers` has `n_chars` and `answer`. Costs are rounded to a billionth of a dollar, so that every machine gets
-        the same bytes.
+        `answer_features` has `n_chars` and `answer`. Costs are rounded to a billionth of a dollar, so that every machine
+        gets the same bytes.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def simulate_routerbench(n: int, *, seed: int) -> Outcomes:
             {"group": np.array(list(groups))[member], "n_chars": lengths[:, 0]},
             index=[f"simulated-{seed}-{i}" for i in range(n)],
         ),
-        answers={"n_chars": lengths[:, k + 1 :].astype(int), "answer": labels},
+        answer_features={"n_chars": lengths[:, k + 1 :].astype(int), "answer": labels},
         cost_unit="USD",
     )
 

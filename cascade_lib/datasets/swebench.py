@@ -29,8 +29,8 @@ def fetch_swebench() -> Outcomes:
     -------
     Outcomes
         `quality` is 1 where the run resolved the issue, `cost` what the whole run cost in USD, as the agent recorded
-        it. Models go from the cheapest to the dearest on average. `query` has the `repository` (12 of them); its index
-        holds the tasks' ids. `answers` has `calls`, the number of calls to the model that the run took.
+        it. Models go from the cheapest to the most expensive on average. `query` has the `repository` (12 of them); its
+        index holds the tasks' ids. `answer_features` has `calls`, the number of calls to the model that the run took.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def fetch_swebench() -> Outcomes:
         tables["cost"],
         models=list(runs),
         query=pd.DataFrame({"repository": tasks.str.rsplit("-", n=1).str[0]}, index=tasks),
-        answers={"calls": tables["api_calls"]},
+        answer_features={"calls": tables["api_calls"]},
         cost_unit="USD",
     )
 

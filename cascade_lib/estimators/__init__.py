@@ -5,21 +5,6 @@ positions `rows` of `outcomes` when the models in `ran` have run. It must use no
 ex-ante features, and the answers of the models that have run. Estimators know nothing of budgets or strategies.
 """
 
-from .base import Estimator
-from .diagnostics import Diagnosis, diagnose
-from .joint import JointGaussianEstimator
-from .latent import LatentClassEstimator
-from .learned import LearnedEstimator
-from .noisy import NoisyEstimator
-from .tabulated import TabulatedEstimator
+import lazy_loader
 
-__all__ = [
-    "Diagnosis",
-    "Estimator",
-    "JointGaussianEstimator",
-    "LatentClassEstimator",
-    "LearnedEstimator",
-    "NoisyEstimator",
-    "TabulatedEstimator",
-    "diagnose",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..expected_max import normal_draws
-from ..laws import JointGaussian
 from ..outcomes import Outcomes
-from .noisy import FromSignals
+from ..theory.distributions import JointGaussian
+from ..theory.maximum import normal_draws
+from .simulated import FromSignals
 
 # Draws that all queries and sets share; a power of two.
 _DRAWS = 256

@@ -6,9 +6,9 @@ import numpy as np
 from scipy.special import ndtri, softmax
 from scipy.stats import qmc
 
-from ..laws import Atoms, Draws
 from ..outcomes import Outcomes
-from .noisy import FromSignals
+from ..theory.distributions import Atoms, Draws
+from .simulated import FromSignals
 
 FUTURES = ("independent", "gaussian", "joint", "relative")
 

@@ -15,12 +15,14 @@ from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ..beliefs import Beliefs
+from ..logs import free_texts
 from ..outcomes import Outcomes
-from .changes import Changes
-from .features import Reader, Recent, Table, beside, keys
-from .fitted import FUTURES, KEPT, FittedEstimator, State
-from .predictors import Columns, Estimate, Isotonic
+from ._encoding import Reader, Recent, Table, beside, keys
+from ._fitted import FUTURES, KEPT, FittedEstimator, State
+from ._predictors import Columns, Estimate, Isotonic
+from ._revisions import Changes
+from ._texts import TextReader
+from .base import Beliefs
 
 # While scikit-learn works it changes the filters for warnings of the whole program, which two threads must not do at
 # once. A lock of the module, unlike one of the estimator, can stay behind when an estimator is copied or pickled.
@@ -103,7 +105,7 @@ class LearnedEstimator(BaseEstimator):
     The answer tells whether the small model was right, and nothing else does:
 
     >>> right = np.random.default_rng(0).random((200, 2)) < [0.5, 0.9]
-    >>> pool = Outcomes(right, np.tile([1.0, 5.0], (200, 1)), answers={"score": np.where(right, 0.9, 0.1)})
+    >>> pool = Outcomes(right, np.tile([1.0, 5.0], (200, 1)), answer_features={"score": np.where(right, 0.9, 0.1)})
     >>> estimator = LearnedEstimator().fit(pool)
     >>> before = estimator.beliefs(pool, np.array([False, False]))
     >>> bool(np.allclose(before.mean, right.mean(axis=0), atol=0.05))
@@ -292,6 +294,22 @@ class LearnedEstimator(BaseEstimator):
                 later[:, i] = self._quality_fit(tuple(sorted((*members, i)))).held_out[:, i]
             self._changes[members] = Changes.measured(now, later, self._train.quality)
         return self._changes[members]
+
+
+def default_estimator(outcomes: Outcomes, *, seed: int = 0) -> LearnedEstimator:
+    """Return an unfitted `LearnedEstimator` that can also learn from columns of free text.
+
+    Texts are taken as their length and 32 directions of hashed words; all other features as `LearnedEstimator` does.
+
+    Examples
+    --------
+    >>> prompts = pd.DataFrame({"prompt": [f"What is {i} plus {i}?" for i in range(40)]})
+    >>> log = Outcomes([[0, 1]] * 40, [[1, 5]] * 40, query=prompts)
+    >>> default_estimator(log).fit(log).beliefs(log, np.array([False, False])).mean.shape
+    (40, 2)
+    """
+    texts = free_texts(outcomes.query)
+    return LearnedEstimator(features=TextReader(texts) if texts else None, seed=seed)
 
 
 class _Queries(NamedTuple):

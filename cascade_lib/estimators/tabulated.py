@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import _checks
-from ..beliefs import Beliefs
 from ..outcomes import Outcomes
+from .base import Beliefs
 
 
 class TabulatedEstimator:

@@ -1,0 +1,23 @@
+from .baselines import omniscient, single_models
+from .bootstrap import Comparison, Saving
+from .exact import FiniteProblem
+from .frontier import Frontier, Leaves
+from .merge import merge_frontiers
+from .simulate import Play, play, walk
+from .studies import Study, study
+
+__all__ = [
+    "Comparison",
+    "FiniteProblem",
+    "Frontier",
+    "Leaves",
+    "Play",
+    "Saving",
+    "Study",
+    "merge_frontiers",
+    "omniscient",
+    "play",
+    "single_models",
+    "study",
+    "walk",
+]

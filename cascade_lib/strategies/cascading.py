@@ -1,0 +1,142 @@
+"""Cascades: models run in a fixed order, and the question is when to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..estimators.base import Beliefs, Estimator
+from ..evaluation.frontier import Frontier
+from ..outcomes import Outcomes
+from .base import PlanningStrategy, Plans, everyone, open_to, whole_numbers
+
+# The quality of a perfect answer, if nothing else is said, and by how much rounding may exceed it.
+_PERFECT, _ROUNDING = 1.0, 1e-12
+
+
+class _InOrder(PlanningStrategy):
+    """What cascades share: the models named in `order` run one after the other, and no others."""
+
+    def __init__(self, order: Sequence[int] | None) -> None:
+        self.order = whole_numbers(order)
+
+    @property
+    def depth(self) -> int | None:
+        """The number of models in the order; None for all of them."""
+        return None if self.order is None else len(self.order)
+
+
+class Cascade(_InOrder):
+    r"""Optimal cascading: models in a fixed order; stop when no longer prefix is worth its price.
+
+    After j − 1 calls the plans are the prefixes :math:`M_{1:i}` with i ≥ j − 1, each worth
+    :math:`\hat q_{1:i}(x) - \lambda \hat c_{1:i}(x)`.
+
+    Parameters
+    ----------
+    order : sequence of int, optional
+        Positions of the models in the order in which they run; a model that is left out never runs. Default: all, in
+        the order of the columns.
+    expect : bool
+        With False the value of a set is the maximum of the estimates, as if their spread were zero.
+
+    References
+    ----------
+    Dekoninck, Baader and Vechev (2025), theorem on optimal cascading; chapter "Optimal cascading".
+
+    Examples
+    --------
+    The second model runs only where the first one's answer turned out to be poor:
+
+    >>> from cascade_lib import Outcomes, TabulatedEstimator
+    >>> pool = Outcomes([[0, 1], [1, 1]], [[1, 5], [1, 5]])
+    >>> guess = TabulatedEstimator([[0.5, 0.9]] * 2, [[0.1, 0.9], [0.8, 0.9]], 0.3, cost_ex_ante=pool.cost)
+    >>> Cascade().play(guess, pool, lam=0.05).ran
+    array([[ True,  True],
+           [ True, False]])
+    """
+
+    name = "cascade"
+
+    def __init__(self, order: Sequence[int] | None = None, *, expect: bool = True) -> None:
+        super().__init__(order)
+        self.expect = expect
+
+    def plans(self, beliefs: Beliefs) -> Plans:
+        """Return one plan for each prefix that is at least as long as what has run."""
+        left = open_to(self.order, beliefs)
+        value = beliefs.future(left, expect=self.expect).prefixes(beliefs.best)
+        cost = np.cumsum(beliefs.cost[:, left], axis=1)
+        members = np.zeros((len(left) + 1, len(beliefs.ran)), dtype=bool)
+        members[:, left] = np.tri(len(left) + 1, len(left), -1, dtype=bool)
+        return Plans(np.pad(cost, ((0, 0), (1, 0))), value, members)
+
+
+class ThresholdCascade(_InOrder):
+    r"""The cascade of practice: stop at the first model whose post-hoc estimate reaches a threshold.
+
+    The threshold is t = `ceiling` − λ, the same for every model unless `step_prices` are set: going on is taken to be
+    worth `ceiling` at unit cost, whatever the query. The answer kept is that of the last model run.
+
+    Parameters
+    ----------
+    order : sequence of int, optional
+        Positions of the models in the order in which they run; a model that is left out never runs. Default: all, in
+        the order of the columns.
+    ceiling : float, optional
+        The highest threshold of interest; estimates above it always stop. Default: 1, a perfect answer. Where quality
+        has another scale give its largest value, as `study` does: `frontier` and `fit` refuse the default there.
+
+    Notes
+    -----
+    Here λ is no price: it says how far below perfect an estimate may be. So λ and curves of λ cannot be compared
+    with those of other strategies; costs, qualities and AUCs can.
+
+    References
+    ----------
+    Dekoninck, Baader and Vechev (2025), section on thresholding; Chen, Zaharia and Zou (2023).
+
+    Examples
+    --------
+    >>> from cascade_lib import Outcomes, TabulatedEstimator
+    >>> pool = Outcomes([[0, 1], [1, 1]], [[1, 5], [1, 5]])
+    >>> guess = TabulatedEstimator([[0.5, 0.9]] * 2, [[0.1, 0.9], [0.8, 0.9]], cost_ex_ante=pool.cost)
+    >>> ThresholdCascade().play(guess, pool, lam=1 - 0.7).ran
+    array([[ True,  True],
+           [ True, False]])
+    """
+
+    name = "threshold cascade"
+
+    def __init__(self, order: Sequence[int] | None = None, *, ceiling: float | None = None) -> None:
+        super().__init__(order)
+        self.ceiling = ceiling
+
+    def plans(self, beliefs: Beliefs) -> Plans:
+        """Return two plans: stop with the last answer, or run the next model and hope for the best."""
+        m, left = len(beliefs), open_to(self.order, beliefs)
+        stop = beliefs.mean[:, self._last(beliefs)] if beliefs.ran.any() else np.full(m, -np.inf)
+        members = np.zeros((2, len(beliefs.ran)), dtype=bool)
+        members[1, left[:1]] = True
+        ceiling = _PERFECT if self.ceiling is None else self.ceiling
+        value = np.column_stack([stop, np.full(m, ceiling if left.size else -np.inf)])
+        return Plans(np.tile([0.0, 1.0], (m, 1)), value, members)
+
+    def frontier(self, estimator: Estimator, outcomes: Outcomes) -> Frontier:
+        """Play at every threshold at once; see `Strategy.frontier`."""
+        most = outcomes.quality.max()
+        if self.ceiling is None and most > _PERFECT + _ROUNDING:
+            raise ValueError(
+                f"quality reaches {most:g} on these outcomes, but the highest threshold of a threshold cascade is "
+                f"{_PERFECT:g} by default: give it the quality of a perfect answer, e.g. ceiling={most:g}."
+            )
+        return super().frontier(estimator, outcomes)
+
+    def choose(self, beliefs: Beliefs) -> np.ndarray:
+        """Return the last model that ran."""
+        return np.full(len(beliefs), self._last(beliefs))
+
+    def _last(self, beliefs: Beliefs) -> int:
+        order = everyone(self.order, len(beliefs.ran))
+        return int(order[beliefs.ran[order]][-1])
