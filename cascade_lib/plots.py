@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from numpy.typing import ArrayLike
 
 from .estimators.diagnostics import Diagnosis, bins
 from .evaluation.baselines import single_models
@@ -47,18 +46,6 @@ STYLE = {
     "lines.linewidth": 1.8,
     "legend.frameon": False,
 }
-
-
-def use_style() -> None:
-    """Draw all figures from now on in the book's style.
-
-    Examples
-    --------
-    >>> use_style()
-    >>> plt.rcParams["axes.spines.top"]
-    False
-    """
-    plt.rcParams.update(STYLE)
 
 
 def plane(outcomes: Outcomes, *, ax: Axes | None = None) -> Axes:
@@ -125,41 +112,6 @@ def frontiers(curves: Sequence[Frontier], *, ax: Axes | None = None, **line) -> 
         ax.plot(*points, **{"label": curve.name, **LINES.get(curve.name, {}), **line})
     ax.set(xlabel=cost_label("mean cost per query", curves[0].outcomes), ylabel="mean quality")
     ax.legend(loc="lower right")
-    return ax
-
-
-def tangent(cost: ArrayLike, value: ArrayLike, lam: float, *, names: Sequence[str], ax: Axes | None = None) -> Axes:
-    r"""Draw one query's plans, their upper envelope, and the line of slope λ that touches it at the best plan.
-
-    Parameters
-    ----------
-    cost, value : array_like, shape (p,)
-        The plans as points.
-    lam : float
-        The price: the slope of the tangent, finite.
-    names : sequence of p str
-        What to write beside the points.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw. Default: new axes.
-
-    Examples
-    --------
-    >>> ax = tangent([1, 5], [0.4, 0.9], 0.05, names=["small", "large"])
-    >>> ax.get_title(loc="left")
-    'λ = 0.05: large'
-    """
-    ax = _axes(ax)
-    cost, value = np.asarray(cost, dtype=float), np.asarray(value, dtype=float)
-    segs = envelope.segments(cost[None], value[None])
-    best = int(segs.at(lam, np.array([False]))[0])
-    ax.plot(cost[segs.index], value[segs.index], color="#7f7f7f", linestyle=":", zorder=1)
-    ax.scatter(cost, value, color="#0072b2", zorder=3)
-    ax.scatter(cost[best], value[best], s=130, facecolor="none", edgecolor="#d55e00", linewidth=2, zorder=4)
-    for i, name in enumerate(names):
-        drop = -12 if i in segs.index else -20  # so that two plans at nearly the same point do not share their label
-        ax.annotate(name, (cost[i], value[i]), xytext=(6, drop), textcoords="offset points", fontsize=9)
-    ax.axline((cost[best], value[best]), slope=lam, color="#d55e00", linewidth=1.2, zorder=2)
-    ax.set_title(f"λ = {lam:.3g}: {names[best]}", loc="left")
     return ax
 
 

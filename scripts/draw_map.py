@@ -11,7 +11,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from matplotlib.patches import FancyArrowPatch
 
-from cascade_lib import plots
+from cascade_book import use_style
 
 TARGET = Path(__file__).resolve().parents[1] / "book" / "images" / "map.svg"
 PARTS = {
@@ -33,7 +33,7 @@ BENT = {(10, 12): 0.45, (10, 13): 0.4}  # below the chapters in between
 
 def draw() -> plt.Figure:
     """Return the map."""
-    plots.use_style()
+    use_style()
     fig, ax = plt.subplots(figsize=(7.2, 6.0))
     boxes, right = {}, max(len(chapters) for _, chapters in PARTS.values()) - 0.5
     for row, (part, (colour, chapters)) in enumerate(PARTS.items()):

@@ -18,10 +18,8 @@ FILES = {
 }
 MODULES = sorted(FILES)
 AT_HOME = {
-    "matplotlib": {"plots", "widgets", "evaluation.report"},
-    "ipywidgets": {"widgets"},
+    "matplotlib": {"plots", "evaluation.report"},
     "pooch": {"datasets.fetch"},
-    "PIL": {"widgets"},
     "httpx": {"live.endpoint"},
 }
 

@@ -101,7 +101,7 @@ def test_no_function_is_defined_in_two_chapters():
 
 
 def test_no_name_of_the_library_is_used_before_it_is_introduced():
-    introduced = {"datasets", "plots", "widgets"}  # modules, whose parts are named where they are used
+    introduced = {"datasets", "plots"}  # modules, whose parts are named where they are used
     for chapter in chapters():
         path = ROOT / f"{chapter}.ipynb"
         if not path.exists():

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import same_color
 
+from cascade_book import tangent, use_style
 from cascade_lib import Cascade, Outcomes, Router, TabulatedEstimator, omniscient, plots, single_models
 from truths import STRATEGIES, scene
 
@@ -58,7 +59,7 @@ def test_options_override_the_style_and_given_axes_are_used():
 @pytest.mark.parametrize("lam", [0.0, 0.05, 0.2, 3.0])
 def test_the_tangent_touches_the_best_plan_and_no_plan_lies_above_it(lam):
     cost, value = np.random.default_rng(2).random((2, 12)) * [[5], [1]]
-    ax = plots.tangent(cost, value, lam, names=[f"plan {i}" for i in range(12)])
+    ax = tangent(cost, value, lam, names=[f"plan {i}" for i in range(12)])
     best = int(ax.get_title(loc="left").rsplit(" ", 1)[1])
     assert ax.lines[-1].get_slope() == lam
     assert ax.lines[-1].get_xy1() == (cost[best], value[best])
@@ -85,6 +86,6 @@ def test_only_use_style_changes_settings_and_only_those_of_the_style():
     plots.plane(POOL)
     assert dict(plt.rcParams) == before
     with plt.rc_context():
-        plots.use_style()
+        use_style()
         changed = {name for name, value in plt.rcParams.items() if value != before[name]}
     assert {"figure.figsize", "axes.prop_cycle", "axes.spines.top"} <= changed <= set(plots.STYLE)

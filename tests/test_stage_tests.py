@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from stage_tests import FINER_STEPS, solutions, staged
 
-from cascade_lib import widgets
+from cascade_book import explorer
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
 TEXT = """```{exercise}
@@ -57,14 +57,14 @@ def bar(height):
 
 
 def test_finer_steps_are_asked_for():
-    shows(widgets.explorer(bar, [1, 2], label="height", alt="A bar.", finer=[1, 1.5, 2]))
+    shows(explorer(bar, [1, 2], label="height", alt="A bar.", finer=[1, 1.5, 2]))
     with pytest.raises(AttributeError, match="click"):
-        shows(widgets.explorer(bar, [1, 2], label="height", alt="A bar."))
+        shows(explorer(bar, [1, 2], label="height", alt="A bar."))
 
 
 def test_a_figure_that_stays_the_same_is_noticed():
     with pytest.raises(AssertionError, match="height does not change the figure"):
-        shows(widgets.explorer(lambda _: bar(1), [1, 2], label="height", alt="A bar.", finer=[1, 1.5, 2]))
+        shows(explorer(lambda _: bar(1), [1, 2], label="height", alt="A bar.", finer=[1, 1.5, 2]))
 
 
 @pytest.mark.parametrize("path", sorted(BOOK.glob("[0-9]*.ipynb")), ids=lambda path: path.stem)

@@ -76,8 +76,8 @@ def fetch_alpaca_eval(ladder: str = "open") -> Outcomes:
         `quality` is the judge's probability, 0 to 1, that the model's answer is better than the reference's. `cost` is
         in USD. `query` has the `instruction`, the `dataset` it comes from and the numbers of `n_chars`, `n_words` and
         `n_lines`, `asks_code` and `asks_list`; `answer_features` has numbers for each answer: `n_chars`, `n_words`,
-        `n_lines`, `n_items` (lines that begin like items of a list), `has_code`, `declines` and `echo` (the share of the
-        instruction's words that the answer takes up).
+        `n_lines`, `n_items` (lines that begin like items of a list), `has_code`, `declines` and `echo` (the share of
+        the instruction's words that the answer takes up).
 
     Raises
     ------

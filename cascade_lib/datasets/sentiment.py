@@ -86,8 +86,8 @@ def load_sentiment(*, cost: str = "tokens") -> Outcomes:
     Outcomes
         `quality` is 1 for a right answer and 0 for a wrong one. `query` has the `domain` and the features of
         `sentiment_features`; its index holds the ids of `fetch_sentiment_texts`. `answer_features` has `answer` (+1
-        positive, −1 negative) and `margin`, the calibrated log-odds that the text is positive: its sign is the answer, its
-        size the model's confidence.
+        positive, −1 negative) and `margin`, the calibrated log-odds that the text is positive: its sign is the answer,
+        its size the model's confidence.
 
     Raises
     ------

@@ -36,8 +36,8 @@ def simulate_routerbench(n: int, *, seed: int) -> Outcomes:
     -------
     Outcomes
         Models, units and names as from `fetch_routerbench`, but `query` has no texts, only `group` and `n_chars`;
-        `answer_features` has `n_chars` and `answer`. Costs are rounded to a billionth of a dollar, so that every machine
-        gets the same bytes.
+        `answer_features` has `n_chars` and `answer`. Costs are rounded to a billionth of a dollar, so that every
+        machine gets the same bytes.
 
     Raises
     ------

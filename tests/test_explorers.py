@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cascade_lib.widgets import MOST_FRAMES, explorer, explorer2
+from cascade_book.explorers import MOST_FRAMES, explorer, explorer2
 
 
 def bar(height):
@@ -95,7 +95,7 @@ def test_two_sliders_have_one_frame_for_each_pair_of_values():
 
 def test_each_slider_is_linked_to_its_stacks_in_the_browser(monkeypatch):
     links = []
-    monkeypatch.setattr("cascade_lib.widgets.widgets.jslink", lambda source, target: links.append((source, target)))
+    monkeypatch.setattr("cascade_book.explorers.widgets.jslink", lambda source, target: links.append((source, target)))
     across, up, stack, _ = two()
     rows = [((up, "index"), (row, "selected_index")) for row in stack.children]
     assert links == [((across, "index"), (stack, "selected_index")), *rows]
