@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+
+Table = Sequence[Sequence[float] | np.ndarray] | np.ndarray | pd.DataFrame
+"""A table of numbers with rows of equal length, as users may hand it in."""
 
 
-def table(name: str, value: ArrayLike, shape: tuple[int, int] | None = None) -> np.ndarray:
+def table(name: str, value: Table, shape: tuple[int, int] | None = None) -> np.ndarray:
     """Return a read-only (n, k) float copy of `value`; its entries are for `finite` and `non_negative` to judge."""
     try:
         array = _floats(value)
@@ -28,13 +30,13 @@ def table(name: str, value: ArrayLike, shape: tuple[int, int] | None = None) -> 
     return array
 
 
-def _floats(value: ArrayLike) -> np.ndarray:
+def _floats(value: Table) -> np.ndarray:
     """Return a float copy in which whatever is missing or masked is NaN; complex numbers and times are no numbers."""
     if isinstance(value, pd.DataFrame | pd.Series):
         value = value.to_numpy(na_value=np.nan)
-    array = np.ma.asarray(value)
+    array: np.ndarray = np.ma.asarray(value)
     if array.dtype.kind == "O":
-        array = np.where(pd.isna(array.data), np.nan, array.data)
+        array = np.where(pd.isna(np.ma.getdata(array)), np.nan, np.ma.getdata(array))
     elif array.dtype.kind in "cmM":
         raise TypeError(f"its entries are of type {array.dtype}")
     return np.array(np.ma.filled(array.astype(float), np.nan))

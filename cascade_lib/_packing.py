@@ -6,11 +6,14 @@ import base64
 import math
 import zlib
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 # No array of a file may be larger than this, in bytes: it is refused before memory is taken for it.
 _LARGEST = 2**28
+
+T = TypeVar("T")
 
 
 def pack(array: np.ndarray, dtype: str) -> dict[str, object]:
@@ -69,7 +72,7 @@ def exactly(stored: object, *names: str) -> Mapping[str, object]:
     return stored
 
 
-def listed(stored: object, kind: type, most: int = 10_000) -> list:
+def listed(stored: object, kind: type[T], most: int = 10_000) -> list[T]:
     """Return a list, provided that all its entries are just of this type and not too many."""
     if not isinstance(stored, list) or len(stored) > most or not all(type(entry) is kind for entry in stored):
         raise ValueError(f"a list of at most {most:,} entries of type {kind.__name__} is needed.")

@@ -11,6 +11,7 @@ import io
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -162,12 +163,17 @@ def _table(path: Path) -> pd.DataFrame:
 
 
 def _csv(path: Path) -> pd.DataFrame:
-    options = {"sep": "\t" if ".tsv" in path.name.lower() else ",", "encoding": "utf-8-sig", "low_memory": False}
+    sep = "\t" if ".tsv" in path.name.lower() else ","
     source = _unpacked(path) if path.name.lower().endswith(".gz") else path.read_bytes()
+
+    def read(**options: Any) -> pd.DataFrame:
+        common: dict[str, Any] = {"sep": sep, "encoding": "utf-8-sig", "low_memory": False, "keep_default_na": False}
+        return pd.read_csv(io.BytesIO(source), **common, **options)
+
     # pandas gives a second column of one name another name, so the names are looked at before.
-    header = pd.read_csv(io.BytesIO(source), header=None, nrows=1, dtype=str, keep_default_na=False, **options)
+    header = read(header=None, nrows=1, dtype=str)
     _refuse_repeated_names(header.iloc[0])
-    frame = pd.read_csv(io.BytesIO(source), keep_default_na=False, na_values=[""], **options)
+    frame = read(na_values=[""])
     if frame.shape[1] != header.shape[1] or not isinstance(frame.index, pd.RangeIndex):
         raise ValueError("its first line has fewer entries than the others: name every column")
     return frame.apply(lambda column: column if column.name in KEYS[:2] else _without_words(column))
@@ -352,6 +358,7 @@ def _features(
     if strange:
         raise ValueError(f"{path} has no feature {strange[0]!r}; it has {', '.join(map(str, others)) or 'none'}.")
     left = [name for name in others if name not in {*(before or ()), *(after or ())}]
+    varies: pd.Series[bool] | dict[str, bool]
     varies = long.groupby("query", sort=False)[left].nunique(dropna=False).gt(1).any() if left else {}
     before = [name for name in left if not varies[name]] if before is None else list(before)
     after = [name for name in left if varies[name]] if after is None else list(after)

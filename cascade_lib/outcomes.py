@@ -11,12 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
 from . import _checks
+from ._checks import Table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _FOUR_DIGITS = "{:.4g}".format
 # Kinds of columns of numbers, by the names that pandas has for them.
@@ -24,18 +29,20 @@ _NUMBERS = frozenset({"integer", "floating", "mixed-integer-float", "boolean", "
 # The columns that a long table always has; a feature of one of these names gets a prefix there.
 _COLUMNS = ("query", "model", "quality", "cost")
 
+Cells = Sequence[Sequence[object]] | np.ndarray | pd.DataFrame
+"""A table of numbers or labels."""
+
 
 class _Copied:
     """A field that hands out copies, for a data frame cannot be made read-only."""
 
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._kept = f"_{name}"
+    def __get__(self, outcomes: Outcomes | None, owner: type) -> pd.DataFrame:
+        if outcomes is None:
+            raise AttributeError("query")  # a class has none, and the field no default
+        return outcomes._query.copy()
 
-    def __get__(self, outcomes: Outcomes | None, owner: type) -> pd.DataFrame | None:
-        return None if outcomes is None else getattr(outcomes, self._kept).copy()
-
-    def __set__(self, outcomes: Outcomes, value: pd.DataFrame | None) -> None:
-        object.__setattr__(outcomes, self._kept, value)
+    def __set__(self, outcomes: Outcomes, value: pd.DataFrame) -> None:
+        object.__setattr__(outcomes, "_query", value)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -85,29 +92,45 @@ class Outcomes:
 
     quality: np.ndarray
     cost: np.ndarray
-    models: tuple[str, ...] = None
-    query: pd.DataFrame = _Copied()
-    answer_features: Mapping[str, np.ndarray] = None
-    cost_unit: str = ""
+    models: tuple[str, ...]
+    answer_features: Mapping[str, np.ndarray]
+    cost_unit: str
+    if TYPE_CHECKING:
+        _query: pd.DataFrame
+    query: _Copied = _Copied()
 
-    def __post_init__(self) -> None:
-        """Check and freeze everything that was handed in."""
-        quality = _checks.table("quality", self.quality)
-        models = _checks.names(self.models, quality.shape[1])
-        cost = _checks.table("cost", self.cost, quality.shape)
+    def __init__(
+        self,
+        quality: Table,
+        cost: Table,
+        models: Sequence[str] | None = None,
+        query: pd.DataFrame | None = None,
+        answer_features: Mapping[str, Cells] | None = None,
+        cost_unit: str = "",
+    ) -> None:
+        """Check and freeze everything that is handed in."""
+        quality = _checks.table("quality", quality)
+        models = _checks.names(models, quality.shape[1])
+        cost = _checks.table("cost", cost, quality.shape)
         checked = {
             "quality": _checks.finite("quality", quality, models),
             "cost": _checks.non_negative("cost", cost, models),
             "models": models,
-            "query": _query_frame(self._query, len(quality)),
-            "answer_features": _answer_tables(self.answer_features, quality.shape),
+            "query": _query_frame(query, len(quality)),
+            "answer_features": _answer_tables(answer_features, quality.shape),
+            "cost_unit": cost_unit,
         }
         for field, value in checked.items():
             object.__setattr__(self, field, value)
 
-    def _with(self, **changed: object) -> Outcomes:
+    def _with(self, **changed: Any) -> Outcomes:
         """Return the same with other fields, which were checked when this was built; their arrays become read-only."""
-        fields = {"quality": self.quality, "cost": self.cost, "models": self.models, "query": self._query}
+        fields: dict[str, Any] = {
+            "quality": self.quality,
+            "cost": self.cost,
+            "models": self.models,
+            "query": self._query,
+        }
         fields |= {"answer_features": self.answer_features, "cost_unit": self.cost_unit} | changed
         for array in (fields["quality"], fields["cost"], *fields["answer_features"].values()):
             array.flags.writeable = False
@@ -116,7 +139,7 @@ class Outcomes:
             object.__setattr__(other, field, value)
         return other
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[type[Outcomes], tuple[object, ...]]:
         """Let workers of a parallel run have a copy: it is built anew, and so checked and frozen."""
         return type(self), (
             self.quality,
@@ -168,7 +191,7 @@ class Outcomes:
         unit = f", cost in {self.cost_unit}" if self.cost_unit else ""
         return f"Outcomes: {len(self)} queries × {self.k} models{unit}"
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the models in the plane of cost and quality with the hull that mixing them reaches."""
         from . import plots
 
@@ -182,13 +205,13 @@ class Outcomes:
         >>> len(Outcomes([[0.0], [1.0], [2.0]], [[1.0], [1.0], [1.0]]).take([2, 0]))
         2
         """
-        rows = np.asarray(rows)
-        rows = np.arange(len(self))[rows if rows.size else rows.astype(int)].reshape(-1)
-        if not len(rows):
+        wanted = np.asarray(rows)
+        at = np.arange(len(self))[wanted if wanted.size else wanted.astype(int)].reshape(-1)
+        if not len(at):
             raise ValueError("rows names no query: at least one is needed.")
-        answers = MappingProxyType({name: values[rows] for name, values in self.answer_features.items()})
+        answers = MappingProxyType({name: values[at] for name, values in self.answer_features.items()})
         return self._with(
-            quality=self.quality[rows], cost=self.cost[rows], query=self._query.iloc[rows], answer_features=answers
+            quality=self.quality[at], cost=self.cost[at], query=self._query.iloc[at], answer_features=answers
         )
 
     def select(self, models: Sequence[str]) -> Outcomes:
@@ -341,7 +364,7 @@ class Outcomes:
         names = np.repeat(self._query.index.to_numpy(), self.k), np.tile(self.models, len(self))
         columns = dict(zip(_COLUMNS, (*names, self.quality.ravel(), self.cost.ravel()), strict=True))
         for name, values in self._query.items():
-            columns[f"query:{name}" if name in _COLUMNS else name] = np.repeat(values.to_numpy(), self.k)
+            columns[f"query:{name}" if name in _COLUMNS else str(name)] = np.repeat(values.to_numpy(), self.k)
         for name, table in self.answer_features.items():
             columns[f"answer:{name}" if name in columns else name] = table.ravel()
         return pd.DataFrame(columns)
@@ -381,7 +404,7 @@ def _hashes(values: np.ndarray) -> np.ndarray:
     return pd.util.hash_array(values, categorize=False)
 
 
-def _answer_tables(answers: Mapping[str, ArrayLike] | None, shape: tuple[int, int]) -> Mapping[str, np.ndarray]:
+def _answer_tables(answers: Mapping[str, Cells] | None, shape: tuple[int, ...]) -> Mapping[str, np.ndarray]:
     tables = {}
     for name, values in (answers or {}).items():
         given = values if isinstance(values, np.ndarray) else np.array(values, dtype=object)
@@ -398,7 +421,8 @@ def _refuse_incomplete_pairs(frame: pd.DataFrame) -> None:
     counts = pd.crosstab(frame["query"], frame["model"])
     rows, columns = np.nonzero(counts.to_numpy() != 1)
     if len(rows):
-        query, model, count = counts.index[rows[0]], counts.columns[columns[0]], counts.iat[rows[0], columns[0]]
+        query, model = counts.index[rows[0]], counts.columns[columns[0]]
+        count = counts.to_numpy()[rows[0], columns[0]]
         mend = "fill it in or drop the query" if count == 0 else "keep one of them"
         raise ValueError(f"query {query!r} has {count} rows for model {model!r} instead of one: {mend}.")
 

@@ -6,9 +6,11 @@ Functions take an optional `ax` and return the axes they drew on; none of them s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from cycler import cycler
 from matplotlib.axes import Axes
 
 from .estimators.diagnostics import Diagnosis, bins
@@ -18,8 +20,11 @@ from .evaluation.simulate import Play
 from .outcomes import Outcomes
 from .theory import envelope
 
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
 # Okabe and Ito's palette, which colour-blind readers can tell apart; the line styles serve greyscale.
-LINES = {
+LINES: dict[str, dict[str, Any]] = {
     "single models": {"color": "#7f7f7f", "linestyle": (0, (1, 1.5))},
     "routing": {"color": "#0072b2", "linestyle": "-"},
     "threshold cascade": {"color": "#cc79a7", "linestyle": (0, (3, 1, 1, 1, 1, 1))},
@@ -29,7 +34,7 @@ LINES = {
     "omniscient": {"color": "#000000", "linestyle": (0, (4, 3))},
 }
 
-STYLE = {
+STYLE: dict[RcKeyType, Any] = {
     "figure.figsize": (6.0, 3.6),
     "figure.dpi": 100,
     "savefig.dpi": 150,
@@ -42,7 +47,7 @@ STYLE = {
     "grid.color": "#e6e6e6",
     "grid.linewidth": 0.6,
     "axes.axisbelow": True,
-    "axes.prop_cycle": plt.cycler(color=["#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#000000"]),
+    "axes.prop_cycle": cycler(color=["#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#000000"]),
     "lines.linewidth": 1.8,
     "legend.frameon": False,
 }
@@ -72,13 +77,13 @@ def plane(outcomes: Outcomes, *, ax: Axes | None = None) -> Axes:
     on_hull = envelope.hull(cost, quality)
     for i, name in enumerate(outcomes.models):
         side = 1 if i in on_hull else -1
-        point, place = (cost[i], quality[i] + side * margin[i]), {"ha": "center", "va": "bottom" if side > 0 else "top"}
-        ax.annotate(name, point, xytext=(0, 3 * side), textcoords="offset points", fontsize=9, **place)
+        point, va = (cost[i], quality[i] + side * margin[i]), "bottom" if side > 0 else "top"
+        ax.annotate(name, point, xytext=(0, 3 * side), textcoords="offset points", fontsize=9, ha="center", va=va)
     ax.margins(y=0.12)
     return ax
 
 
-def frontiers(curves: Sequence[Frontier], *, ax: Axes | None = None, **line) -> Axes:
+def frontiers(curves: Sequence[Frontier], *, ax: Axes | None = None, **line: Any) -> Axes:
     """Draw cost–quality curves of strategies that were played on the same outcomes.
 
     Parameters
@@ -218,13 +223,13 @@ def _grid(models: Sequence[str], axes: Sequence[Axes] | None) -> Sequence[Axes]:
         _, grid = plt.subplots(rows, columns, figsize=size, sharex=True, sharey=True, squeeze=False)
         for ax in grid.ravel()[len(models) :]:
             ax.remove()
-        axes = grid.ravel()[: len(models)]
+        axes = grid.ravel()[: len(models)].tolist()
     for ax, model in zip(axes, models, strict=True):
         ax.set_title(model, loc="left")
     return axes
 
 
-def _binned(ax: Axes, x: np.ndarray, y: np.ndarray, **look) -> None:
+def _binned(ax: Axes, x: np.ndarray, y: np.ndarray, **look: Any) -> None:
     """Draw the means of y over bins of x with equally many points, with ± 1.96 standard errors."""
     parts = bins(x)
     error = [1.96 * y[part].std() / np.sqrt(len(part)) for part in parts]
@@ -236,8 +241,8 @@ def _diagonal(axes: Sequence[Axes], xlabel: str, ylabel: str) -> Sequence[Axes]:
     """Add the diagonal to every panel, and labels at the edges of the grid."""
     for ax in axes:
         ax.axline((0, 0), slope=1, color="#7f7f7f", linestyle=":", linewidth=1.2)
-        last_row = ax.get_subplotspec() is None or ax.get_subplotspec().is_last_row()
-        first_column = ax.get_subplotspec() is None or ax.get_subplotspec().is_first_col()
+        place = ax.get_subplotspec()
+        last_row, first_column = place is None or place.is_last_row(), place is None or place.is_first_col()
         ax.set(xlabel=xlabel if last_row else "", ylabel=ylabel if first_column else "")
     return axes
 

@@ -25,8 +25,12 @@ AT_HOME = {
 
 
 def imports(module):
-    """Yield the libraries that a module imports."""
-    for node in ast.walk(ast.parse(FILES[module].read_text())):
+    """Yield the libraries that a module imports when it runs."""
+    tree = ast.parse(FILES[module].read_text())
+    tree.body = [
+        node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
+    ]
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and not node.level:
             yield node.module
         elif isinstance(node, ast.Import):

@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import io
 from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import ipywidgets as widgets
 import matplotlib.pyplot as plt
@@ -23,12 +24,13 @@ from PIL import Image
 MOST_FRAMES = 250
 """The page budget: more frames would make a page slow to load."""
 
+T = TypeVar("T")
 _COLOURS = 48
 _DPI = 110
 
 
 def explorer(
-    draw: Callable[[object], Figure],
+    draw: Callable[[Any], Figure],
     values: Sequence[object],
     *,
     label: str,
@@ -88,7 +90,7 @@ def explorer(
 
 
 def explorer2(
-    draw: Callable[[object, object], Figure],
+    draw: Callable[[Any, Any], Figure],
     first: Sequence[object],
     second: Sequence[object],
     *,
@@ -157,7 +159,7 @@ def explorer2(
     return box if finer is None else _with_finer(box, draw, [first, second], finer, units)
 
 
-def _listed(name: str, values: Sequence[object]) -> list[object]:
+def _listed(name: str, values: Sequence[T]) -> list[T]:
     values = list(values)
     if not values:
         raise ValueError(f"{name} is empty: an explorer needs at least one frame.")
@@ -224,7 +226,7 @@ def _with_finer(
 
 
 def _on_demand(
-    draw: Callable[..., Figure], sliders: Sequence[widgets.SelectionSlider], values: Sequence[list[float]]
+    draw: Callable[..., Figure], sliders: Sequence[widgets.SelectionSlider], values: Sequence[Sequence[float]]
 ) -> widgets.Image:
     """Return a figure that the kernel draws whenever a slider is released, and keeps for the next visit."""
 
@@ -243,7 +245,7 @@ def _on_demand(
     return picture
 
 
-def _numbers(name: str, values: Sequence[object]) -> list[float]:
+def _numbers(name: str, values: Sequence[Any]) -> list[float]:
     values = _listed(name, values)
     for value in values:
         if not isinstance(value, (int, float, np.number)):

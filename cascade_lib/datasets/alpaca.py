@@ -162,7 +162,7 @@ def _describe_instructions(frame: pd.DataFrame) -> pd.DataFrame:
         "instruction": texts,
         "dataset": frame["dataset"],
         "n_chars": texts.str.len(),
-        "n_words": texts.str.split().str.len(),
+        "n_words": texts.str.split().map(len),
         "n_lines": texts.str.count("\n") + 1,
         "asks_code": texts.str.contains(_ASKS_CODE),
         "asks_list": texts.str.contains(_ASKS_LIST),
@@ -179,9 +179,9 @@ def _describe_answers(frame: pd.DataFrame) -> dict[str, np.ndarray]:
         echo.append(len(words & set(_WORD.findall(answered.lower()))) / max(len(words), 1))
     features = {
         "n_chars": texts.str.len(),
-        "n_words": texts.str.split().str.len(),
+        "n_words": texts.str.split().map(len),
         "n_lines": texts.str.count("\n") + 1,
-        "n_items": texts.str.count(_ITEM),
+        "n_items": texts.map(lambda text: len(_ITEM.findall(text))),
         "has_code": texts.str.contains(_CODE),
         "declines": texts.str.contains(_DECLINES),
         "echo": echo,

@@ -178,7 +178,8 @@ class _Progress:
     """A progress bar as `pooch` wants one, which shows itself for large files only."""
 
     def __init__(self, name: str) -> None:
-        self.name, self.total, self._bar = name, 0, None
+        self.name, self.total = name, 0
+        self._bar: tqdm | None = None
 
     def update(self, size: int) -> None:
         if self.total >= LARGE:

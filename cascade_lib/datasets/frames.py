@@ -12,14 +12,17 @@ from __future__ import annotations
 import pickle
 from math import prod
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 # Numbers and references to texts; the most cells, twice those of the largest file read so far.
-_TYPES = {"O8": object, "b1": bool, "i4": "<i4", "i8": "<i8", "f4": "<f4", "f8": "<f8"}
+_TYPES: dict[str, str | type[object]] = {"O8": object, "b1": bool, "i4": "<i4", "i8": "<i8", "f4": "<f4", "f8": "<f8"}
 _PLAIN = (str, float, int, bool, type(None))
 _MOST_CELLS = 5_000_000
+
+Order = Literal["C", "F"]
 
 
 def _refuse(what: str, wrong: object) -> None:
@@ -32,7 +35,7 @@ class _Part:
 
     __slots__ = ()
 
-    def __setstate__(self, state: object) -> None:
+    def __setstate__(self, state: Any) -> None:
         _refuse(f"it changes a {type(self).__name__[1:].lower()}", True)
 
 
@@ -51,7 +54,7 @@ class _Encoded(_Part):
 
     __slots__ = ()
 
-    def __new__(cls, text: str, encoding: str) -> bytes:
+    def __new__(cls, text: str, encoding: str) -> bytes:  # type: ignore[misc]  # a pickle calls it for what it returns
         """Return the bytes."""
         if encoding != "latin1":
             raise pickle.UnpicklingError(f"it asks for the codec {encoding}, which no table of numbers and texts needs")
@@ -65,19 +68,19 @@ class _Type(_Part):
         _refuse(f"it has values of type {name}", name not in _TYPES)
         self.kind = np.dtype(_TYPES[name])
 
-    def __setstate__(self, state: tuple) -> None:
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
         """Check that the state is that of a plain type in the usual order of bytes; fields and offsets are refused."""
         _refuse("it has a type with fields", state[1] not in ("|", "<") or state[2:7] != (None, None, None, -1, -1))
 
 
 class _Array(_Part):
     __slots__ = ("values",)
+    values: np.ndarray
 
-    def __init__(self, kind: type, shape: tuple, code: bytes) -> None:
+    def __init__(self, kind: type, shape: tuple[int, ...], code: bytes) -> None:
         _refuse("it has an array that nothing fills", kind is not _Name or shape != (0,))
-        self.values = None
 
-    def __setstate__(self, state: tuple) -> None:
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
         """Take the content, which must fill the shape."""
         _, shape, kind, fortran, content = state
         self.values = _filled(content, kind, shape, "F" if fortran else "C")
@@ -86,7 +89,7 @@ class _Array(_Part):
 class _Buffer(_Part):
     __slots__ = ("values",)
 
-    def __init__(self, content: bytes, kind: _Type, shape: tuple, order: str) -> None:
+    def __init__(self, content: bytes, kind: _Type, shape: tuple[int, ...], order: Order) -> None:
         self.values = _filled(content, kind, shape, order)
 
 
@@ -107,7 +110,7 @@ class _Block(_Part):
 class _Labels(_Part):
     __slots__ = ("values",)
 
-    def __init__(self, kind: type, state: dict) -> None:
+    def __init__(self, kind: type, state: dict[str, Any]) -> None:
         name = state["name"]
         _refuse("it has a strange name", type(name) not in _PLAIN)
         if kind is _Ranges:
@@ -120,14 +123,14 @@ class _Labels(_Part):
 class _Manager(_Part):
     __slots__ = ("axes", "blocks")
 
-    def __init__(self, blocks: tuple, axes: list) -> None:
+    def __init__(self, blocks: tuple[_Block, ...], axes: list[_Labels]) -> None:
         self.blocks, self.axes = blocks, axes
 
 
 class _Frame(_Part):
     __slots__ = ("manager",)
 
-    def __setstate__(self, state: dict) -> None:
+    def __setstate__(self, state: dict[str, Any]) -> None:
         """Take the content."""
         self.manager = state["_mgr"]
 
@@ -135,7 +138,7 @@ class _Frame(_Part):
         """Return the frame."""
         columns, rows = (axis.values for axis in self.manager.axes)
         _refuse("it has too many cells", len(columns) * len(rows) > _MOST_CELLS)
-        found = {}
+        found: dict[int, np.ndarray] = {}
         for block in self.manager.blocks:
             _refuse("it has a block of another shape", block.values.shape != (len(block.places), len(rows)))
             found |= dict(zip(map(int, block.places), block.values, strict=True))
@@ -144,7 +147,7 @@ class _Frame(_Part):
         return pd.DataFrame(series, index=rows).set_axis(columns, axis=1)
 
 
-def _filled(content: bytes | list, kind: _Type, shape: tuple, order: str) -> np.ndarray:
+def _filled(content: Any, kind: _Type, shape: tuple[int, ...], order: Order) -> np.ndarray:
     """Return an array of a shape that its content fills."""
     _refuse("it has a strange shape", type(shape) is not tuple or not all(type(n) is int and n >= 0 for n in shape))
     if kind.kind.hasobject:

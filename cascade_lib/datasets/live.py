@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,8 +34,8 @@ class LiveRun:
     """
 
     queries: pd.DataFrame
-    events: list[dict]
-    scales: Mapping[str, Mapping[str, list]]
+    events: list[dict[str, Any]]
+    scales: Mapping[str, Mapping[str, list[Any]]]
 
     def write_journal(self, path: str | Path) -> None:
         """Write the journal to a file, as `runner.run` left it and will take it up."""

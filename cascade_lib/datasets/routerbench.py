@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -233,7 +233,7 @@ def _describe_answers(responses: pd.DataFrame, groups: Iterable[str]) -> dict[st
     """Return what is known of each answer after the call, as tables of shape (n, k)."""
     shape, texts = responses.shape, [_plain(text) for text in responses.to_numpy().ravel()]
     kinds = np.repeat(np.asarray(groups), shape[1])
-    tables = {
+    tables: dict[str, Sequence[int] | np.ndarray] = {
         "n_chars": [len(text) for text in texts],
         "n_words": [len(text.split()) for text in texts],
         "answer": np.array([_label(text, kind) for text, kind in zip(texts, kinds, strict=True)], dtype=object),

@@ -54,7 +54,7 @@ def fetch_sentiment_texts() -> pd.DataFrame:
     Hutto & Gilbert, VADER, ICWSM 2014. Used in chapter 2, "A real pool on your laptop".
     """
     with tarfile.open(fetch_file(VADER_URL, VADER_SHA256)) as outer:
-        inner = outer.extractfile(VADER_INNER).read()
+        inner = _content(outer, VADER_INNER)
     with tarfile.open(fileobj=io.BytesIO(inner)) as archive:
         parts = [_read_domain(archive, domain, stem) for domain, stem in SENTIMENT_FILES.items()]
     return pd.concat(parts, ignore_index=True)
@@ -62,11 +62,18 @@ def fetch_sentiment_texts() -> pd.DataFrame:
 
 def _read_domain(archive: tarfile.TarFile, domain: str, stem: str) -> pd.DataFrame:
     """Read one `*_GroundTruth.txt` of the study: tab-separated id, mean rating, text."""
-    member = archive.extractfile(f"hutto_ICWSM_2014/{stem}_GroundTruth.txt")
+    member = io.BytesIO(_content(archive, f"hutto_ICWSM_2014/{stem}_GroundTruth.txt"))
     table = pd.read_csv(member, sep="\t", quoting=3, header=None, names=["key", "rating", "text"], encoding="utf-8")
     texts = [" ".join(html.unescape(text).split()) for text in table["text"]]
     names = [f"{domain}-{number:04d}" for number in range(1, len(table) + 1)]
     return pd.DataFrame({"id": names, "domain": domain, "rating": table["rating"], "text": texts})
+
+
+def _content(archive: tarfile.TarFile, name: str) -> bytes:
+    member = archive.extractfile(name)
+    if member is None:
+        raise ValueError(f"{name} is no file of its archive.")
+    return member.read()
 
 
 def load_sentiment(*, cost: str = "tokens") -> Outcomes:
@@ -103,10 +110,10 @@ def load_sentiment(*, cost: str = "tokens") -> Outcomes:
     if cost not in ("tokens", "seconds"):
         raise ValueError(f"cost must be 'tokens' or 'seconds'; got {cost!r}.")
     table = _read_sentiment()
-    models = [column.removesuffix("|answer") for column in table if column.endswith("|answer")]
+    models = [name.removesuffix("|answer") for name in map(str, table) if name.endswith("|answer")]
     columns = {name: table[[f"{model}|{name}" for model in models]].to_numpy() for name in ("answer", "margin", cost)}
     label = np.where(table["rating"] > 0, 1, -1)
-    features = [name for name in table if "|" not in name and name != "rating"]
+    features = [name for name in map(str, table) if "|" not in name and name != "rating"]
     return Outcomes(
         columns["answer"] == label[:, None],
         columns[cost],

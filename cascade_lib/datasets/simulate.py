@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -105,7 +106,7 @@ def simulate_routerbench(n: int, *, seed: int) -> Outcomes:
 
 
 @cache
-def _parameters() -> tuple[dict[str, dict], dict[str, np.ndarray]]:
+def _parameters() -> tuple[dict[str, dict[str, Any]], dict[str, np.ndarray]]:
     """Return the groups' parameters and, by name, a root of each table of correlations."""
     content = json.loads(SIMULATOR_FILE.read_text(encoding="utf-8"))
     d = 3 * len(ROUTERBENCH_MODELS) + 1
@@ -127,7 +128,7 @@ def _grade(latent: np.ndarray, probability: np.ndarray) -> np.ndarray:
     return LEVELS[(latent[:, :, None] > cuts).sum(axis=2)]
 
 
-def _label(quality: np.ndarray, group: dict, rng: np.random.Generator) -> np.ndarray:
+def _label(quality: np.ndarray, group: dict[str, Any], rng: np.random.Generator) -> np.ndarray:
     """Draw labels: one for all right answers, mostly one more for the wrong ones, and ``""`` for none at all.
 
     With `choices` labels to choose from, a wrong answer takes the query's favourite mistake with probability `lure`,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -81,7 +82,7 @@ def fetch_swebench() -> Outcomes:
     )
 
 
-def _runs(entry: dict) -> pd.DataFrame:
+def _runs(entry: dict[str, Any]) -> pd.DataFrame:
     """Return one model's runs, one row per task, after checking them against the model's own total."""
     table = pd.DataFrame.from_dict(entry["per_instance_details"], orient="index").rename_axis("task").sort_index()
     table = table[["resolved", "cost", "api_calls"]].astype(float)

@@ -77,7 +77,7 @@ class FiniteProblem:
         Bellman's equation, from the states in which everything has run backwards. With probabilities that are not
         divided by that of the state, the expectation over the next signal is a plain sum.
         """
-        value = {}
+        value: dict[tuple[bool, ...], np.ndarray] = {}
         for ran in sorted(itertools.product([False, True], repeat=self.k), key=sum, reverse=True):
             chance, worth = self._marginal(np.array(ran))
             choices = [worth[..., i] for i in range(self.k) if ran[i]]
@@ -106,7 +106,7 @@ class FiniteProblem:
         largest = max(self.chance.shape[1:])
         value = np.repeat(mean[..., None], largest, axis=2)
         weight = np.full(value.shape, 1 / largest)
-        for i in np.flatnonzero(~ran):
+        for i in np.flatnonzero(~ran).tolist():
             value[:, i], weight[:, i] = (part[rows] for part in self._next(ran, i, largest))
         law = Atoms(value, weight)
         return Beliefs(ran, mean, law.spread, outcomes.cost[rows], law=law)

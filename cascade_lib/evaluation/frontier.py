@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,9 @@ from scipy.sparse import csr_array
 from .. import _checks
 from ..outcomes import Outcomes
 from .bootstrap import Comparison, Saving
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # Bootstrap replicates follow a curve at this many points at most: enough to fix an AUC to a few parts in a million.
 _REPLICATE_POINTS = 2_000
@@ -342,10 +345,11 @@ class Frontier:
         if model not in self.outcomes.models:
             raise ValueError(f"model {model!r} is not in this pool; it has {', '.join(self.outcomes.models)}.")
         _checks.number("level", level, low=0, high=1, mend="Use 0.95 for a 95% interval.")
-        i, means = self.outcomes.models.index(model), self.outcomes.summary.loc[model]
-        if means["cost"] == 0:
+        i = self.outcomes.models.index(model)
+        goal, price = self.outcomes.summary[["quality", "cost"]].to_numpy()[i]
+        if price == 0:
             raise ValueError(f"{model!r} costs nothing here, so there is no share of its cost to save.")
-        cost = self.cost_at(means["quality"] - _ROUNDING)
+        cost = self.cost_at(goal - _ROUNDING)
         found = [
             (_cost_at(spent, quality, model_quality[i] - _ROUNDING), model_cost[i])
             for spent, quality, model_cost, model_quality in self._replicates(resamples, seed)
@@ -354,13 +358,13 @@ class Frontier:
         shares = np.sort([1 - c / whole if whole > 0 else 0.0 for c, whole in found])
         # Order statistics, for between −∞ and a number there is nothing to interpolate.
         low, high = np.quantile(shares, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
-        return Saving(self.name, model, cost, float(means["cost"]), 1 - cost / means["cost"], low, high, level)
+        return Saving(self.name, model, cost, float(price), 1 - cost / price, low, high, level)
 
     def to_frame(self) -> pd.DataFrame:
         """Return the points of the curve as a table with the columns lam, cost and quality."""
         return pd.DataFrame({"lam": self.lam, "cost": self.cost, "quality": self.quality})
 
-    def plot(self, ax=None, **line):
+    def plot(self, ax: Axes | None = None, **line: Any) -> Axes:
         """Draw the curve; `line` goes to matplotlib's ``Axes.plot``."""
         from .. import plots
 
@@ -382,7 +386,10 @@ class Frontier:
         if points > _REPLICATE_POINTS:
             group = np.where(group == 0, 0, 1 + (group - 1) * (_REPLICATE_POINTS - 1) // (points - 1))
         shape = (len(self.outcomes), group[-1] + 1)
-        return tuple(csr_array((d, (self.steps.query, group)), shape) for d in (self.steps.cost, self.steps.quality))
+        cost, quality = (
+            csr_array((d, (self.steps.query, group)), shape) for d in (self.steps.cost, self.steps.quality)
+        )
+        return cost, quality
 
 
 def _warn_of_groups(outcomes: Outcomes, query: np.ndarray, distinct: pd.Index) -> None:

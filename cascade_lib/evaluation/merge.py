@@ -52,7 +52,9 @@ def merge_frontiers(curves: Iterable[Frontier], *, points: int = 2_000) -> Front
     omniscient: 2 points, cost 1 to 3, quality 0.5 to 1, AUC 0.8750
     """
     points = int(_checks.number("points", points, low=2, high=1e9, mend="2,000 is a good choice."))
-    sizes, kept, models = [], [], []
+    sizes: list[int] = []
+    kept: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    models: list[tuple[np.ndarray, np.ndarray]] = []
     first = None
     for curve in curves:
         here = (curve.name, curve.outcomes.models, curve.outcomes.cost_unit)

@@ -11,6 +11,7 @@ from string import Template
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from .. import plots
 from .studies import Study
@@ -100,6 +101,7 @@ def _sections(study: Study) -> Iterator[str]:
 def _figure(ax: Axes, words: str) -> str:
     """Return the figure that `ax` belongs to as an image within the page, and close it."""
     png = io.BytesIO()
+    assert isinstance(ax.figure, Figure)  # not a part of one
     ax.figure.savefig(png, format="png", dpi=110)
     plt.close(ax.figure)
     data = base64.b64encode(png.getvalue()).decode("ascii")

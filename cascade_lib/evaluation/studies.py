@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import comb
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,11 @@ from ..strategies.cascading import Cascade, ThresholdCascade
 from ..strategies.pandora import PandoraRouter
 from ..strategies.routing import Router
 from .baselines import omniscient, single_models
+from .bootstrap import Comparison
 from .frontier import Frontier
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # Every set of models that is looked at costs a fit of the estimator.
 _SETS = 128
@@ -125,7 +130,7 @@ class Study:
         best = self.best
         lines = [
             f"{len(self.train)} queries to learn from, {len(self.calibration)} to fit budgets on, {len(self.test)} to "
-            f"judge on. The best single model is {best}, with quality {self.test.summary.loc[best, 'quality']:.4g} for "
+            f"judge on. The best single model is {best}, with quality {self.test.summary['quality'][best]:.4g} for "
             f"{self._money(best)} per query."
         ]
         if chosen == "single models":
@@ -134,7 +139,7 @@ class Study:
                 "of which model will be right, or there are too few queries to show it."
             )
             return lines
-        row = table.loc[chosen]
+        row = table.loc[chosen].to_dict()
         lines.append(
             f"Recommended: {chosen}. Its AUC is {row['lead']:.2f} points [{row['low']:.2f}, {row['high']:.2f}] above "
             f"that of the single models (95%, paired bootstrap), and no more general strategy is clearly better."
@@ -202,7 +207,7 @@ class Study:
         """Return `table`."""
         return self.table
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the curves of all strategies between the single models and the omniscient bound."""
         from .. import plots
 
@@ -215,11 +220,11 @@ class Study:
     def _repr_html_(self) -> str:
         return "".join([*(f"<p>{line}</p>" for line in self.words), self.table.round(3).to_html()])
 
-    def _lead(self, name: str, other: str):
+    def _lead(self, name: str, other: str) -> Comparison:
         return self.curves[name].compare(self.curves[other], resamples=self.resamples, seed=self.seed)
 
     def _money(self, model: str) -> str:
-        return f"{self.test.summary.loc[model, 'cost']:.4g} {self.test.cost_unit}".rstrip()
+        return f"{self.test.summary['cost'][model]:.4g} {self.test.cost_unit}".rstrip()
 
 
 def study(
@@ -299,7 +304,7 @@ def _strategies(train: Outcomes, depth: int | None, *, ceiling: float) -> dict[s
     """Return the strategies from the simplest to the most general, for a quality of at most `ceiling`."""
     order = np.argsort(train.cost.mean(axis=0), kind="stable").tolist()
     unified = CascadeRouter(depth=depth or _affordable(train.k))
-    found = [Router(), ThresholdCascade(order, ceiling=ceiling), Cascade(order), unified]
+    found: list[Strategy] = [Router(), ThresholdCascade(order, ceiling=ceiling), Cascade(order), unified]
     if depth is None and _affordable(train.k) is None:
         found.append(PandoraRouter())
     return {strategy.name: strategy for strategy in found}

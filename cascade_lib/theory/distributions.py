@@ -8,7 +8,6 @@ for all models at once. Strategies treat all of them alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,7 +16,7 @@ from numpy.typing import ArrayLike
 from scipy.special import erfcx, ndtr
 
 from .maximum import (
-    Law,
+    Products,
     clark_max,
     expected_max,
     gaussian_samples,
@@ -54,7 +53,7 @@ class Gaussian:
         """Return the law for some of the queries."""
         return Gaussian(self.mean[rows], self.spread[rows])
 
-    def pick(self, models: np.ndarray) -> Gaussian:
+    def pick(self, models: slice | np.ndarray) -> Gaussian:
         """Return the law of some of the models, given by their positions."""
         return Gaussian(self.mean[:, models], self.spread[:, models])
 
@@ -116,9 +115,10 @@ class JointGaussian:
     covariance: np.ndarray
     draws: np.ndarray
 
-    def __post_init__(self) -> None:
-        """Check everything that was handed in."""
-        mean, covariance, draws = (_numbers(self, name) for name in ("mean", "covariance", "draws"))
+    def __init__(self, mean: ArrayLike, covariance: ArrayLike, draws: ArrayLike) -> None:
+        """Check everything that is handed in."""
+        mean, covariance = _numbers(self, "mean", mean), _numbers(self, "covariance", covariance)
+        draws = _numbers(self, "draws", draws)
         m, k = mean.shape if mean.ndim == 2 else (-1, -1)
         if covariance.shape not in ((k, k), (m, k, k)) or draws.shape[1:] != (k,) or not len(draws):
             raise ValueError(
@@ -138,7 +138,7 @@ class JointGaussian:
         shared = self.covariance.ndim == 2
         return JointGaussian(self.mean[rows], self.covariance if shared else self.covariance[rows], self.draws)
 
-    def pick(self, models: np.ndarray) -> Draws:
+    def pick(self, models: slice | np.ndarray) -> Draws:
         """Return the law of some of the models, given by their positions, as the draws that it is valued with."""
         # All models' samples come from the same root, so that a set has one value whatever it is picked with.
         samples = gaussian_samples(self.mean, self.covariance, self.draws)
@@ -198,9 +198,9 @@ class Atoms:
     value: np.ndarray
     weight: np.ndarray
 
-    def __post_init__(self) -> None:
-        """Check everything that was handed in."""
-        value, weight = _numbers(self, "value"), _numbers(self, "weight")
+    def __init__(self, value: ArrayLike, weight: ArrayLike) -> None:
+        """Check everything that is handed in."""
+        value, weight = _numbers(self, "value", value), _numbers(self, "weight", weight)
         if value.ndim != 3 or not value.shape[2]:
             raise ValueError(f"value must have shape (m, k, A) with A ≥ 1; got {value.shape}.")
         try:
@@ -223,7 +223,7 @@ class Atoms:
         """Return the law for some of the queries."""
         return Atoms(self.value[rows], self.weight[rows])
 
-    def pick(self, models: np.ndarray) -> Atoms:
+    def pick(self, models: slice | np.ndarray) -> Atoms:
         """Return the law of some of the models, given by their positions."""
         return Atoms(self.value[:, models], self.weight[:, models])
 
@@ -250,7 +250,7 @@ class Atoms:
         """
         return _reservation(self.value, self.weight, price)
 
-    def _integrate(self, best: np.ndarray, products: Callable) -> np.ndarray:
+    def _integrate(self, best: np.ndarray, products: Products) -> np.ndarray:
         """Return h − ∫ Π F, where F, the distribution functions, are constant between neighbouring atoms."""
         m, k, atoms = self.value.shape
         if not k:
@@ -299,17 +299,15 @@ class Draws:
     """
 
     value: np.ndarray
-    weight: np.ndarray | None = None
+    weight: np.ndarray
 
-    def __post_init__(self) -> None:
-        """Check everything that was handed in."""
-        value = _numbers(self, "value")
+    def __init__(self, value: ArrayLike, weight: ArrayLike | None = None) -> None:
+        """Check everything that is handed in."""
+        value = _numbers(self, "value", value)
         if value.ndim != 3 or not value.shape[2]:
             raise ValueError(f"value must have shape (m, k, T) with T ≥ 1; got {value.shape}.")
         m, _, size = value.shape
-        if self.weight is None:
-            object.__setattr__(self, "weight", np.full(size, 1 / size))
-        weight = _numbers(self, "weight")
+        weight = _numbers(self, "weight", np.full(size, 1 / size) if weight is None else weight)
         if weight.shape not in ((size,), (m, size)):
             raise ValueError(f"weight must have shape {(size,)} or {(m, size)}; got {weight.shape}.")
         _probabilities(weight)
@@ -328,7 +326,7 @@ class Draws:
         """Return the law for some of the queries."""
         return Draws(self.value[rows], self.weight if self.weight.ndim == 1 else self.weight[rows])
 
-    def pick(self, models: np.ndarray) -> Draws:
+    def pick(self, models: slice | np.ndarray) -> Draws:
         """Return the law of some of the models, given by their positions."""
         return Draws(self.value[:, models], self.weight)
 
@@ -412,9 +410,9 @@ def _reservation(value: np.ndarray, weight: np.ndarray, price: ArrayLike) -> np.
     return index.max(axis=2)
 
 
-def _numbers(law: Law, name: str) -> np.ndarray:
-    """Turn a field of a frozen law into an array of finite numbers and return it."""
-    array = np.asarray(getattr(law, name), dtype=float)
+def _numbers(law: object, name: str, given: ArrayLike) -> np.ndarray:
+    """Make what is given a field of a frozen law, as an array of finite numbers, and return it."""
+    array = np.asarray(given, dtype=float)
     bad = ~np.isfinite(array)
     if bad.any():
         place = np.argwhere(bad)[0].tolist()

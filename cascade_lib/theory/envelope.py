@@ -26,7 +26,7 @@ class Segments(NamedTuple):
     """
 
     row: np.ndarray
-    index: np.ndarray
+    index: np.ndarray  # type: ignore[assignment]  # in place of the method that tuples have
     high: np.ndarray
     low: np.ndarray
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cache, partial
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -33,6 +33,8 @@ _FEW = 8
 # Numbers held at once, for speed (they stay in the cache) more than for memory.
 _AT_ONCE = 2_000_000
 
+Products = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
 
 class Law(Protocol):
     """What is believed of the estimates that u models will have on m queries; `laws` has several.
@@ -40,12 +42,14 @@ class Law(Protocol):
     `mean` is of shape (m, u); the methods answer for `best` of shape (m,) with finite entries or −∞.
     """
 
-    mean: np.ndarray
+    @property
+    def mean(self) -> np.ndarray:
+        """Means of the future estimates."""
 
     def take(self, rows: slice | np.ndarray) -> Law:
         """Return the law for some of the queries."""
 
-    def pick(self, models: np.ndarray) -> Law:
+    def pick(self, models: slice | np.ndarray) -> Law:
         """Return the law of some of the models, given by their positions."""
 
     def sets(self, best: np.ndarray, most: int | None = None) -> np.ndarray:
@@ -143,7 +147,8 @@ def expected_max(
     array([[   -inf, 0.     , 0.     , 0.56419]])
     """
     if hasattr(mean, "sets"):
-        return mean.sets(_checked_best(best, len(mean.mean)), most)
+        law = cast(Law, mean)
+        return law.sets(_checked_best(best, len(law.mean)), most)
     mean, spread, best = _checked(mean, spread, best, most)
     nothing = np.isneginf(best)
     if most in (1, 2) and nothing.all():
@@ -189,7 +194,8 @@ def nested_expected_max(
     array([[   -inf, 0.     , 0.56419]])
     """
     if hasattr(mean, "prefixes"):
-        return mean.prefixes(_checked_best(best, len(mean.mean)))
+        law = cast(Law, mean)
+        return law.prefixes(_checked_best(best, len(law.mean)))
     mean, spread, best = _checked(mean, spread, best, most=0)
     value = _by_quadrature(mean, spread, best, products_of_prefixes, mean.shape[1] + 1)
     certain = np.logical_and.accumulate(np.pad(spread == 0, ((0, 0), (1, 0)), constant_values=True), axis=1)
@@ -369,7 +375,7 @@ def clark_max(
 
 
 def _checked(
-    mean: ArrayLike, spread: ArrayLike, best: ArrayLike, most: int | None = None
+    mean: ArrayLike, spread: ArrayLike | None, best: ArrayLike, most: int | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return mean and spread of shape (m, u) and best of shape (m,), or say what is wrong with them."""
     mean = np.asarray(mean, dtype=float)
@@ -452,7 +458,7 @@ def _doubled(start: np.ndarray, models: np.ndarray, combine: np.ufunc, most: int
 
 
 def _by_quadrature(
-    mean: np.ndarray, spread: np.ndarray, best: np.ndarray, products: Callable, columns: int
+    mean: np.ndarray, spread: np.ndarray, best: np.ndarray, products: Products, columns: int
 ) -> np.ndarray:
     """Return h − ∫ Π Φ for the sets that `products` forms, row by row with as few nodes as that row needs."""
     value = np.repeat(best[:, None], columns, axis=1)
@@ -495,7 +501,7 @@ def _integrate(
     nodes: int,
     mean: np.ndarray,
     spread: np.ndarray,
-    products: Callable,
+    products: Products,
 ) -> None:
     """Fill in `value` of `rows`, with `nodes` Gauss–Legendre nodes between any two neighbouring edges."""
     x, weight = _rule(nodes)
