@@ -18,13 +18,19 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from .limits import NO_LIMITS, Limits
 
-Query = Mapping[str, object]
-Body = Mapping[str, object]
-Reply = dict
-Read = Callable[[Reply | list[Reply]], Mapping[str, object]]
+if TYPE_CHECKING:
+    import httpx
+
+# What JSON holds, and so of any type: only those who wrote the request, or read the reply, know of which.
+Query = Mapping[str, Any]
+Body = Mapping[str, Any]
+Reply = dict[str, Any]
+Read = Callable[[Any], Mapping[str, object]]
 
 PASSING = {408, 425, 429, 500, 502, 503, 504, 529}
 """HTTP states that another attempt may mend."""
@@ -176,7 +182,7 @@ class Endpoint:
             return 0.0
         return float(len(json.dumps(body).encode()) if self.cost_bound else sum(_most_tokens(body)))
 
-    async def ask(self, client: object, body: Body, timeout: float) -> Reply:
+    async def ask(self, client: httpx.AsyncClient, body: Body, timeout: float) -> Reply:
         """Send a request by a client of httpx and return the reply.
 
         Raises
@@ -195,7 +201,7 @@ class Endpoint:
         except httpx.HTTPError as error:
             raise CallError(f"broken off: {type(error).__name__}", paid=True) from None
 
-    async def _send(self, client: object, body: Body, timeout: float) -> Reply:
+    async def _send(self, client: httpx.AsyncClient, body: Body, timeout: float) -> Reply:
         """Send a request, read no more of its reply than is allowed, and make sense of it."""
         path = "/chat/completions" if "messages" in body else "/completions"
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
@@ -212,7 +218,7 @@ class Endpoint:
             raise CallError(f"the reply is longer than {self.largest_reply:,} bytes", paid=True)
         return _reply(content, self._without_key)
 
-    async def _refused(self, response: object) -> CallError:
+    async def _refused(self, response: httpx.Response) -> CallError:
         """Return what an error status means. It costs nothing, even if its text is broken off."""
         text = b""
         with contextlib.suppress(import_httpx().HTTPError):
@@ -227,7 +233,7 @@ class Endpoint:
     def _secrets(self) -> list[str]:
         """Return what must not be written down; of a header such as ``Bearer abc`` also what follows the blank."""
         values = [*self.headers.values(), *(value.split()[-1] for value in self.headers.values() if value.strip())]
-        return sorted({self.key, *values} - {None, ""}, key=len, reverse=True)
+        return sorted({self.key or "", *values} - {""}, key=len, reverse=True)
 
     def _shown(self, text: str) -> str:
         """Return an error's text without any value of a header."""
@@ -312,16 +318,17 @@ class Local:
             raise CallError(f"{type(error).__name__}: {error}", paid=self.price > 0, again=False) from error
 
 
-def _in_daemon(work: Callable[[], object]) -> asyncio.Future:
+def _in_daemon(work: Callable[[], Reply]) -> asyncio.Future[Reply]:
     """Start work in a thread that nobody has to wait for; return the future of its result."""
     loop = asyncio.get_running_loop()
-    future = loop.create_future()
+    future: asyncio.Future[Reply] = loop.create_future()
 
-    def tell(setter: Callable, value: object) -> None:
+    def tell(setter: Callable[[Any], None], value: object) -> None:
         if not future.done():
             setter(value)
 
     def run() -> None:
+        outcome: tuple[Callable[[Any], None], object]
         try:
             outcome = future.set_result, work()
         except BaseException as error:
@@ -347,10 +354,10 @@ def used(reply: Reply) -> tuple[float, float] | None:
     ((7.0, 1.0), None)
     """
     try:
-        tokens = tuple(float(reply["usage"][name]) for name in ("prompt_tokens", "completion_tokens"))
+        prompt, answer = (float(reply["usage"][name]) for name in ("prompt_tokens", "completion_tokens"))
     except (KeyError, TypeError, ValueError):
         return None
-    return tokens if all(0 <= count < math.inf for count in tokens) else None
+    return (prompt, answer) if 0 <= prompt < math.inf and 0 <= answer < math.inf else None
 
 
 def retry_after(header: str | None, date: str | None = None) -> float:
@@ -375,22 +382,24 @@ def retry_after(header: str | None, date: str | None = None) -> float:
     >>> retry_after("Fri, 01 Jan 2021 00:00:09 GMT", "Fri, 01 Jan 2021 00:00:02 GMT")
     7.0
     """
+    if header is None:
+        return 0.0
     try:
         seconds = float(header)
     except (TypeError, ValueError):
-        until, now = _moment(header), _moment(date) or time.time()
+        until, now = _moment(header), _moment(date or "") or time.time()
         seconds = 0.0 if until is None else until - now
     return seconds if 0 <= seconds <= _DAY else 0.0
 
 
-def _moment(date: str | None) -> float | None:
+def _moment(date: str) -> float | None:
     try:
         return email.utils.parsedate_to_datetime(date).timestamp()
     except (TypeError, ValueError, OverflowError):
         return None
 
 
-def text_of(reply: Reply | list[Reply]) -> str | None:
+def text_of(reply: Reply | list[Reply] | None) -> str | None:
     """Return the text of a reply in OpenAI's form, or what a function's reply calls its text; None if there is none.
 
     Examples
@@ -408,7 +417,7 @@ def text_of(reply: Reply | list[Reply]) -> str | None:
     return text if isinstance(text, str) else None
 
 
-def import_httpx():
+def import_httpx() -> ModuleType:
     """Return httpx, which nothing else in the library needs."""
     try:
         import httpx
@@ -417,7 +426,7 @@ def import_httpx():
     return httpx
 
 
-async def _read(response: object, most: int) -> tuple[bytes, bool]:
+async def _read(response: httpx.Response, most: int) -> tuple[bytes, bool]:
     """Return the body of a reply up to so many bytes, and whether that is all of it."""
     content = bytearray()
     async for chunk in response.aiter_bytes():
@@ -437,7 +446,7 @@ def _reply(content: bytes, mask: Callable[[str], str]) -> Reply:
     return reply
 
 
-def _plain(value: object, mask: Callable[[str], str], depth: int = 0) -> object:
+def _plain(value: Any, mask: Callable[[str], str], depth: int = 0) -> Any:
     """Return a parsed reply with its texts masked; refuse what a journal could not hold: NaN, infinity, deep nests."""
     if isinstance(value, str):
         return mask(value)
@@ -455,7 +464,7 @@ def _plain(value: object, mask: Callable[[str], str], depth: int = 0) -> object:
 def _most_tokens(body: Body) -> tuple[int, int]:
     """Return the most tokens that the prompt and the answer of a body can have."""
     unknown = sorted(body.keys() - _BOUNDED)
-    limits = [body[name] for name in ("max_tokens", "max_completion_tokens") if name in body]
+    limits: list[int] = [body[name] for name in ("max_tokens", "max_completion_tokens") if name in body]
     if not limits or not all(_whole(limit, 0) for limit in limits):
         raise ValueError("a request must say max_tokens, or nobody knows the most that it costs; or give `cost_bound`")
     if "messages" in body:

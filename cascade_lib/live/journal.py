@@ -14,11 +14,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 FORMAT, VERSION = "cascade_lib journal", 1
 LEFT_OPEN = "the run ended before the answer came"
 _FAR = 2**30
+
+Event = dict[str, Any]
+"""A line of the journal."""
 
 Key = tuple[str, str, int]
 """A call: query, model, and which of the model's requests on that query, counted from 0."""
@@ -144,7 +147,7 @@ class Call:
 
     cost: Fraction = Fraction(0)
     pending: Fraction | None = None
-    reply: dict | None = None
+    reply: dict[str, Any] | None = None
     why: str | None = None
     final: bool = False
     paid: bool = False
@@ -180,7 +183,7 @@ class Journal:
         self.parts: dict[tuple[str, str], int] = {}
         self._spent = self._pending = Fraction(0)
         self._lines = None if path is None else Lines(path)
-        found = []
+        found: list[Event] = []
         if self._lines is not None:  # which need not keep in memory what the calls hold
             found, self._lines.found = self._lines.found, []
         try:
@@ -189,7 +192,7 @@ class Journal:
             self.close()
             raise
 
-    def _read(self, path: Path | None, found: list[dict]) -> None:
+    def _read(self, path: Path | None, found: list[Event]) -> None:
         head = {"journal": FORMAT, "version": VERSION}
         if found and found[0] != head:
             raise ValueError(f"{path} is no journal of a run: its first line should be {json.dumps(head)}.")
@@ -200,10 +203,10 @@ class Journal:
                 raise ValueError(f"line {number} of {path} is damaged: {type(error).__name__}: {error}.") from None
         if self._lines is not None and not found:
             self._lines.append([head])
-        cut_short = [(key, call) for key, call in self.calls.items() if call.pending is not None]
-        self.record([lost(key, call.pending, LEFT_OPEN) for key, call in cut_short])
+        cut_short = [(key, call.pending) for key, call in self.calls.items() if call.pending is not None]
+        self.record([lost(key, float(pending), LEFT_OPEN) for key, pending in cut_short])
 
-    def record(self, events: list[dict]) -> None:
+    def record(self, events: list[Event]) -> None:
         """Write events down; once this returns they are on disk and known."""
         if events and self._lines is not None:
             if any(event["event"] == "sent" for event in events):  # what has come home is written wherever the file is
@@ -236,7 +239,7 @@ class Journal:
         if self._lines is not None:
             self._lines.close()
 
-    def _apply(self, event: Mapping[str, object]) -> None:
+    def _apply(self, event: Event) -> None:
         pair = str(event["query"]), str(event["model"])
         call = self.calls.setdefault((*pair, int(event.get("part", 0))), Call())
         kind = event["event"]
@@ -260,31 +263,31 @@ class Journal:
             call.why, call.final, call.paid = str(event["why"]), bool(event.get("final")), kind == "lost" or call.paid
 
 
-def sent(key: Key, worst: float, request: str | None, parts: int) -> dict:
+def sent(key: Key, worst: float, request: str | None, parts: int) -> Event:
     """Return the event of a call about to be sent that can cost `worst` at the most."""
     event = _event("sent", key) | {"worst": worst, "request": request}
     return event | {"parts": parts} if parts > 1 else event
 
 
-def replied(key: Key, cost: float, reply: dict, seconds: float) -> dict:
+def replied(key: Key, cost: float, reply: dict[str, Any], seconds: float) -> Event:
     """Return the event of a reply and what it cost."""
     return _event("reply", key) | {"cost": cost, "reply": reply, "seconds": round(seconds, 6)}
 
 
-def unpaid(key: Key, why: str, *, final: bool, parts: int = 1) -> dict:
+def unpaid(key: Key, why: str, *, final: bool, parts: int = 1) -> Event:
     """Return the event of a call that failed and cost nothing, or was not even made."""
     event = _event("unpaid", key) | {"why": why, "final": final}
     return event | {"parts": parts} if parts > 1 else event
 
 
-def lost(key: Key, cost: float, why: str, *, final: bool = True) -> dict:
+def lost(key: Key, cost: float, why: str, *, final: bool = True) -> Event:
     """Return the event of a call that may have been paid but brought no answer."""
     return _event("lost", key) | {"cost": float(cost), "why": why, "final": final}
 
 
-def _event(kind: str, key: Key) -> dict:
+def _event(kind: str, key: Key) -> Event:
     query, model, part = key
-    event = {"event": kind, "query": query, "model": model}
+    event: Event = {"event": kind, "query": query, "model": model}
     return event | {"part": part} if part else event
 
 
@@ -294,14 +297,14 @@ def _amount(value: object) -> Fraction:
     return Fraction(value)
 
 
-def _parsed(path: Path, number: int, line: bytes) -> dict:
+def _parsed(path: Path, number: int, line: bytes) -> Event:
     entry = _or_none(line)
     if entry is None:
         raise ValueError(f"line {number} of {path} is no JSON object: {line[:60]!r}. Only the last may be torn.")
     return entry
 
 
-def _or_none(line: bytes) -> dict | None:
+def _or_none(line: bytes) -> Event | None:
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError):
@@ -327,7 +330,7 @@ def _lock_a_byte(file: BinaryIO) -> None:
     import msvcrt
 
     file.seek(_FAR)
-    msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]  # they exist on Windows only
 
 
 def _sync_folder(folder: Path) -> None:

@@ -65,12 +65,12 @@ class Ledger:
     """Money: what is spent, and what is set aside for calls on their way. The sum never passes the cap."""
 
     def __init__(self, cap: float, spent: Fraction) -> None:
-        self._cap = None if math.isinf(cap) else Fraction(cap)
+        self._cap = cap if math.isinf(cap) else Fraction(cap)
         self.spent, self._aside, self._changed = spent, Fraction(0), asyncio.Event()
 
     def take(self, amount: Fraction) -> bool:
         """Set an amount aside if it fits now."""
-        fits = self._cap is None or self.spent + self._aside + amount <= self._cap
+        fits = self.spent + self._aside + amount <= self._cap
         if fits:
             self._aside += amount
         return fits

@@ -97,8 +97,8 @@ class Gate:
         self.limits, self._clock, self._sleep = limits, clock, sleep
         self._next = self._closed_until = -math.inf
         self._failures = 0
-        few = limits.concurrency is not None
-        self.place: AbstractAsyncContextManager = asyncio.Semaphore(limits.concurrency) if few else nullcontext()
+        few = limits.concurrency
+        self.place: AbstractAsyncContextManager[None] = nullcontext() if few is None else asyncio.Semaphore(few)
 
     async def enter(self, tokens: float, patience: float) -> float | None:
         """Wait until a request may be sent; return the seconds of `patience` left, or None if they do not suffice.

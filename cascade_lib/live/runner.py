@@ -14,13 +14,13 @@ import math
 import time
 import warnings
 from collections import Counter
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -30,16 +30,20 @@ from .. import _checks
 from ..deploy.policy import Policy
 from ..deploy.session import Session
 from . import journal
-from .endpoint import CallError, Endpoint, Local, Model, Query, import_httpx, text_of, used
+from .endpoint import Body, CallError, Endpoint, Local, Model, Query, Reply, import_httpx, text_of, used
 from .journal import Journal, Key
 from .ledger import Ledger, Pace, Tries
 from .limits import RESTS, Gate, Limits
 from .replay import Told, replay
 from .results import QueryResult, Run
 
+if TYPE_CHECKING:
+    import httpx
+
 __all__ = ["CostBoundWarning", "Endpoint", "Limits", "Local", "QueryResult", "Run", "run", "run_sync"]
 
 CAP = "spend cap"
+T = TypeVar("T")
 REPEAT = ("never", "unpaid", "lost")
 # Queries of a journal that are followed in one go, between two of which a run can be broken off.
 _AT_ONCE = 4_096
@@ -170,16 +174,17 @@ async def run(
     )  # fmt: skip
 
 
-def run_sync(policy: Policy, queries: pd.DataFrame, models: Mapping[str, Model], **options: object) -> Run:
+def run_sync(policy: Policy, queries: pd.DataFrame, models: Mapping[str, Model], **options: Any) -> Run:
     """Do what `run` does, from code that is not asynchronous; also where an event loop is at work, as in a notebook."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(run(policy, queries, models, **options))
-    started: list[tuple[asyncio.AbstractEventLoop, asyncio.Task]] = []
+    started: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
 
     async def elsewhere() -> Run:
-        started.append((asyncio.get_running_loop(), asyncio.current_task()))
+        if (task := asyncio.current_task()) is not None:
+            started.append((asyncio.get_running_loop(), task))
         return await run(policy, queries, models, **options)
 
     with ThreadPoolExecutor(1) as thread:
@@ -197,10 +202,12 @@ class _Scribe:
     """Writes events into the journal in a thread; those that come meanwhile share the next write."""
 
     def __init__(self, book: Journal) -> None:
-        self._book, self._waiting, self._at_work = book, [], None
+        self._book = book
+        self._waiting: list[tuple[journal.Event, asyncio.Future[None]]] = []
+        self._at_work: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
 
-    async def write(self, event: dict) -> None:
+    async def write(self, event: journal.Event) -> None:
         """Return once the event is on disk."""
         done = asyncio.get_running_loop().create_future()
         self._waiting.append((event, done))
@@ -232,7 +239,7 @@ class _Scribe:
 class _Asked(NamedTuple):
     """What came of asking a model: its reply or replies, or why there is none; and the cost."""
 
-    reply: object
+    reply: Reply | list[Reply] | None
     why: str | None
     cost: float
 
@@ -240,7 +247,7 @@ class _Asked(NamedTuple):
 class _Part(NamedTuple):
     """One request: its body, a hash of it, the most that it can cost, and the tokens to book at the model's rate."""
 
-    body: object
+    body: Body
     digest: str | None
     bound: Fraction
     tokens: float
@@ -251,7 +258,7 @@ class _Course:
     """What has happened on one query; models in the order in which they were asked."""
 
     name: str
-    query: dict
+    query: dict[str, Any]
     costs: dict[str, float] = field(default_factory=dict)
     seen: dict[str, dict[str, object]] = field(default_factory=dict)
     texts: dict[str, str | None] = field(default_factory=dict)
@@ -267,7 +274,8 @@ class _Course:
     def result(self, choice: str | None) -> QueryResult:
         """Return how the query ended, with the answer of the model `choice`."""
         order, cost = tuple(self.costs), math.fsum(self.costs.values())
-        return QueryResult(self.name, choice, self.texts.get(choice), order, cost, self.failures, self.seen, self.costs)
+        text = None if choice is None else self.texts.get(choice)
+        return QueryResult(self.name, choice, text, order, cost, self.failures, self.seen, self.costs)
 
 
 class _Work:
@@ -287,21 +295,23 @@ class _Work:
         self.policy, self.models, self.book, self.ledger, self.pace = policy, models, book, ledger, pace
         self.repeat, self.seed, self.transport = repeat, seed, transport
         self.asked = self.replayed = self.retries = 0
-        self._scribe, self._client = _Scribe(book), None
+        self._scribe = _Scribe(book)
+        self._client: httpx.AsyncClient | None = None
         self._thinking = ThreadPoolExecutor(1, thread_name_prefix="planning")
-        self._on_their_way: set[asyncio.Task] = set()
+        self._on_their_way: set[asyncio.Task[CallError | None]] = set()
         self._gates = {name: Gate(spec.limits) for name, spec in models.items()}
 
     async def all(self, names: list[str], queries: pd.DataFrame, concurrency: int, bar: tqdm) -> dict[str, QueryResult]:
         """Work through the queries; on any error let the calls on their way come home, then raise it."""
         answers: dict[str, QueryResult] = {}
         begun: dict[str, _Course] = {}
-        rows, workers = _rows(names, queries), []
+        rows = _rows(names, queries)
+        workers: list[asyncio.Task[None]] = []
 
         async def worker() -> None:
             for name, query in rows:
                 if name not in answers:
-                    answers[name] = await self._query(begun.pop(name, None) or _Course(name, query))
+                    answers[name] = await self._query(begun.pop(name) if name in begun else _Course(name, query))
                     bar.set_postfix_str(f"{float(self.ledger.spent):,.6g} spent", refresh=False)
                     bar.update()
 
@@ -387,7 +397,7 @@ class _Work:
                 "journal: mend read and run again."
             )
 
-    async def _in_thread(self, work: object) -> object:
+    async def _in_thread(self, work: Callable[[], T]) -> T:
         """Plan in a thread, so that no answer has to wait for it and be taken for late."""
         return await asyncio.get_running_loop().run_in_executor(self._thinking, work)
 
@@ -426,7 +436,7 @@ class _Work:
         if trouble is None:
             if not calls or not all(call and call.reply is not None for call in calls):
                 return None
-            if any(call.request is not None for call in calls):
+            if any(call and call.request is not None for call in calls):
                 try:
                     digests = [spec.digest(body) for body in spec.bodies(query)]
                 except Exception as error:
@@ -472,7 +482,7 @@ class _Work:
             if trouble.paid and not self.ledger.take(part.bound):
                 return f"{trouble.why}; then {CAP}"
 
-    async def _shielded(self, work: Coroutine) -> CallError | None:
+    async def _shielded(self, work: Coroutine[Any, Any, CallError | None]) -> CallError | None:
         """Wait for an attempt; if the waiting is broken off, the attempt goes on."""
         task = asyncio.ensure_future(work)
         self._on_their_way.add(task)
@@ -530,7 +540,7 @@ class _Work:
             warnings.warn(_more_than_the_most(key, float(cost), float(bound)), CostBoundWarning, stacklevel=2)
         return None
 
-    def _http(self, spec: Model) -> object:
+    def _http(self, spec: Model) -> Any:
         """Return the one client of this run, made when it is first needed."""
         if self._client is None and isinstance(spec, Endpoint):
             httpx = import_httpx()
@@ -544,7 +554,7 @@ class _Work:
             return self.repeat != "lost"
         return call.final and self.repeat == "never"
 
-    def _same_request(self, name: str, model: str, calls: list, digests: list[str | None]) -> None:
+    def _same_request(self, name: str, model: str, calls: list[journal.Call | None], digests: list[str | None]) -> None:
         known = [call.request for call in calls if call]
         if calls and (
             len(calls) != len(digests) or any(k not in (None, d) for k, d in zip(known, digests, strict=False))
@@ -563,8 +573,9 @@ def _no_request(error: Exception, calls: list[journal.Call | None]) -> _Asked:
     return _Asked(None, f"request: {type(error).__name__}: {error}", _cost(calls))
 
 
-def _one_or_all(calls: list[journal.Call]) -> object:
-    return calls[0].reply if len(calls) == 1 else [call.reply for call in calls]
+def _one_or_all(calls: list[journal.Call | None]) -> Reply | list[Reply] | None:
+    replies = [call.reply for call in calls if call and call.reply is not None]
+    return replies[0] if len(calls) == 1 else replies
 
 
 def _coin(seed: int, name: str) -> int:
@@ -576,10 +587,10 @@ def _amount(value: float) -> float:
     return _checks.number("the most that a call can cost", value, low=0, high=1e300, mend="See `cost_bound`.")
 
 
-def _known(spec: Model, reply: dict, bound: Fraction) -> Fraction:
+def _known(spec: Model, reply: Reply, bound: Fraction) -> Fraction:
     """Return what a reply has cost, or the most it can have cost where it does not say so in plain numbers."""
     with contextlib.suppress(Exception):  # whatever a server writes there, the reply is paid and must be kept
-        cost = float(spec.paid(reply))
+        cost = float(paid) if (paid := spec.paid(reply)) is not None else math.nan
         if math.isfinite(cost) and cost >= 0:
             return Fraction(cost)
     return bound
@@ -610,7 +621,7 @@ def _names(policy: Policy, queries: pd.DataFrame, models: Mapping[str, Model]) -
     return names
 
 
-def _rows(names: list[str], queries: pd.DataFrame) -> Iterator[tuple[str, dict]]:
+def _rows(names: list[str], queries: pd.DataFrame) -> Iterator[tuple[str, dict[str, Any]]]:
     columns = [str(column) for column in queries.columns]
     for name, values in zip(names, queries.itertuples(index=False, name=None), strict=True):
         yield name, dict(zip(columns, values, strict=True))
