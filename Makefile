@@ -59,9 +59,11 @@ pages-test: $(READY)
 lab: $(READY)  ## open the notebooks in JupyterLab
 	$(VENV)/bin/jupyter lab book
 
-lint: $(READY)  ## check style and formatting
+lint: $(READY)  ## check style, formatting, the direction of imports, and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/mypy
 
 notebooks: $(READY)  ## execute every notebook in place, refreshing the outputs that are committed
 	$(PY) scripts/execute_notebooks.py
