@@ -12,7 +12,7 @@ from .evaluation.studies import study
 from .live.endpoint import Endpoint, Local
 from .live.runner import run, run_sync
 from .logs import read_log
-from .outcomes import Outcomes
+from .outcomes import Evidence, Outcomes
 from .strategies.cascade_routing import CascadeRouter
 from .strategies.cascading import Cascade, ThresholdCascade
 from .strategies.pandora import PandoraRouter
@@ -22,6 +22,7 @@ __all__ = [
     "Cascade",
     "CascadeRouter",
     "Endpoint",
+    "Evidence",
     "Frontier",
     "JointGaussianEstimator",
     "LatentClassEstimator",

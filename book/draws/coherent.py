@@ -38,13 +38,14 @@ class WithSpread:
 
     def __init__(self, estimator, change):
         self.estimator, self.change, self.seen = estimator, change, {}
+        self.simulated = getattr(estimator, "simulated", False)
 
-    def beliefs(self, outcomes, ran, rows=None):
+    def beliefs(self, evidence, rows=None):
         """Return beliefs with the other spread; what the estimator says is looked up once for each state."""
-        key = (id(outcomes), tuple(ran))
+        key = (evidence.fingerprint, tuple(evidence.ran))
         if key not in self.seen:
-            every = self.estimator.beliefs(outcomes, ran, np.arange(len(outcomes)))
-            self.seen[key] = replace(every, spread=np.where(ran, 0.0, self.change(every.spread)), law=None)
+            every = self.estimator.beliefs(evidence)
+            self.seen[key] = replace(every, spread=np.where(evidence.ran, 0.0, self.change(every.spread)), law=None)
         return self.seen[key].take(slice(None) if rows is None else rows)
 
 

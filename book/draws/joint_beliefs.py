@@ -106,7 +106,7 @@ def posterior(before, after, quality_noise):
 def costs_given_all(train, test, noise, seed):
     """Return estimates of the costs from all signals about them, one model at a time."""
     alike = NoisyEstimator(*noise, coherent=True, seed=seed).fit(train)
-    return alike.beliefs(test, np.ones(test.k, dtype=bool)).cost
+    return alike.beliefs(test.evidence(np.ones(test.k, dtype=bool), truth=True)).cost
 
 
 def free_look(train, test, noise, seed):

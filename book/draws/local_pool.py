@@ -55,12 +55,12 @@ class Remembered:
     def __init__(self, estimator):
         self.estimator, self.kept = estimator, {}
 
-    def beliefs(self, outcomes, ran, rows):
-        """Return what is known of some queries once the models in `ran` have run."""
-        _, states = self.kept.setdefault(id(outcomes), (outcomes, {}))
-        if ran.tobytes() not in states:
-            states[ran.tobytes()] = self.estimator.beliefs(outcomes, ran)
-        return states[ran.tobytes()].take(rows)
+    def beliefs(self, evidence, rows):
+        """Return what is known of some queries once some models have run."""
+        key = evidence.fingerprint, evidence.ran.tobytes()
+        if key not in self.kept:
+            self.kept[key] = self.estimator.beliefs(evidence)
+        return self.kept[key].take(rows)
 
 
 def only(*columns):

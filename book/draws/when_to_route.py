@@ -25,6 +25,7 @@ from cascade_lib import (
     diagnose,
     single_models,
 )
+from cascade_lib.estimators import evidence_for
 
 STRATEGIES = {"routing": Router(), "cascade": Cascade(), "cascade routing": CascadeRouter()}
 NO_EXPECT = {"no-expect": CascadeRouter(expect=False)}
@@ -180,7 +181,9 @@ def kept_and_thought(strategy, estimator, test, lam):
     thought = np.empty(len(test))
     for ran in np.unique(result.ran, axis=0):
         rows = np.flatnonzero((result.ran == ran).all(axis=1))
-        thought[rows] = estimator.beliefs(test, ran, rows).mean[np.arange(len(rows)), result.chosen[rows]]
+        thought[rows] = estimator.beliefs(evidence_for(estimator, test, ran), rows).mean[
+            np.arange(len(rows)), result.chosen[rows]
+        ]
     return {"calls": result.ran.sum(axis=1).mean(), "optimism": 100 * (thought - result.quality).mean()}
 
 

@@ -1,4 +1,4 @@
-from .base import Beliefs, Estimator
+from .base import Beliefs, Estimator, evidence_for
 from .diagnostics import Diagnosis, diagnose
 from .joint import JointGaussianEstimator
 from .latent import LatentClassEstimator
@@ -17,4 +17,5 @@ __all__ = [
     "TabulatedEstimator",
     "default_estimator",
     "diagnose",
+    "evidence_for",
 ]
