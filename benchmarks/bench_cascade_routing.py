@@ -45,8 +45,8 @@ def decision_rows():
     for models in (FIVE, tuple(MODELS)):
         k = len(models)
         pool, estimator = simulate(200, models)
-        one = [pool.take([row]) for row in range(100)]
-        beliefs = [estimator.beliefs(pool, np.zeros(k, dtype=bool), np.array([row])) for row in range(len(one))]
+        start = pool.evidence(np.zeros(k, dtype=bool))
+        beliefs = [estimator.beliefs(start, np.array([row])) for row in range(100)]
         plan = CascadeRouter().plans
 
         def decide(belief, plan=plan):

@@ -1,7 +1,7 @@
 """What every model did on every query: the data that everything else starts from.
 
-`Outcomes` is a validated, immutable pair of tables, quality and cost, with names and features. It knows nothing of
-estimates, budgets or strategies.
+`Outcomes` is a validated, immutable pair of tables, quality and cost, with names and features. `Evidence` is what
+can be seen of it once some models have run. Neither knows of estimates, budgets or strategies.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Outcomes:
             "quality": _checks.finite("quality", quality, models),
             "cost": _checks.non_negative("cost", cost, models),
             "models": models,
-            "query": _query_frame(self._query, len(quality)),
+            "query": query_frame(self._query, len(quality)),
             "answer_features": _answer_tables(self.answer_features, quality.shape),
         }
         for field, value in checked.items():
@@ -146,10 +146,35 @@ class Outcomes:
         True
         """
         tables = {"quality": self.quality, "cost": self.cost, **self.answer_features}
-        parts = [repr((self.quality.shape, self.models, list(tables), list(self._query), self.cost_unit)).encode()]
-        parts += [_hashes(table.ravel()).tobytes() for table in tables.values()]
-        parts.append(pd.util.hash_pandas_object(self._query, categorize=False).to_numpy().tobytes())
-        return hashlib.blake2b(b"".join(parts), digest_size=16).hexdigest()
+        return _hash_of_all(tables, self.models, self._query, self.cost_unit)
+
+    def evidence(self, ran: ArrayLike, *, truth: bool = False) -> Evidence:
+        """Return what can be seen of these outcomes once some models have run on every query.
+
+        Parameters
+        ----------
+        ran : bool array_like, shape (k,)
+            The models that have run.
+        truth : bool
+            Whether to add the outcomes themselves, for an estimator that simulates; see `Evidence.truth`.
+
+        Raises
+        ------
+        ValueError
+            If `ran` does not hold one truth value for each model.
+
+        Examples
+        --------
+        >>> pool = Outcomes([[0, 1], [1, 1]], [[1, 5], [1, 7]], models=["small", "large"])
+        >>> pool.evidence([True, False])
+        Evidence: 2 queries × 2 models; have run: small
+        """
+        ran = np.array(ran)
+        if ran.shape != (self.k,) or ran.dtype != bool:
+            raise ValueError(
+                f"ran must say True or False for each of the {self.k} models; got {ran.dtype} of shape {ran.shape}."
+            )
+        return Evidence(ran, self.models, self._query, self.cost, self.answer_features, self.cost_unit, self, truth)
 
     @cached_property
     def summary(self) -> pd.DataFrame:
@@ -347,7 +372,120 @@ class Outcomes:
         return pd.DataFrame(columns)
 
 
-def _query_frame(query: pd.DataFrame | None, n: int) -> pd.DataFrame:
+@dataclass(frozen=True, eq=False, repr=False)
+class Evidence:
+    """What can be seen of n queries once the same models have run on all of them; made by `Outcomes.evidence`.
+
+    It has no quality, and of the models that have not run neither costs nor answers, so that estimates made from it
+    cannot use them. A table is only made when it is asked for.
+
+    Parameters
+    ----------
+    ran : bool array, shape (k,)
+        The models that have run.
+    models : tuple of k str
+        Their names.
+    cost_unit : str
+        The unit of costs.
+
+    Examples
+    --------
+    >>> answers = {"says": [["yes", "no"], ["no", "no"]]}
+    >>> pool = Outcomes([[0, 1], [1, 1]], [[1, 5], [1, 7]], models=["small", "large"], answer_features=answers)
+    >>> now = pool.evidence([True, False])
+    >>> now.cost
+    array([[ 1., nan],
+           [ 1., nan]])
+    >>> now.answer_features["says"].tolist()
+    [['yes', nan], ['no', nan]]
+    >>> hasattr(now, "quality"), hasattr(now, "truth")
+    (False, False)
+    """
+
+    ran: np.ndarray
+    models: tuple[str, ...]
+    _query: pd.DataFrame
+    _cost: np.ndarray
+    _answers: Mapping[str, np.ndarray]
+    cost_unit: str = ""
+    _source: Outcomes | None = None
+    _shows_truth: bool = False
+
+    def __post_init__(self) -> None:
+        """Freeze the models that have run."""
+        self.ran.flags.writeable = False
+
+    def __len__(self) -> int:
+        """Return the number of queries, n."""
+        return len(self._cost)
+
+    @property
+    def k(self) -> int:
+        """The number of models."""
+        return len(self.models)
+
+    @property
+    def query(self) -> pd.DataFrame:
+        """What is known of the queries before any call; a copy that shares its memory."""
+        return self._query.copy(deep=False)
+
+    @cached_property
+    def cost(self) -> np.ndarray:
+        """What the models that have run have cost, shape (n, k); NaN for the others."""
+        return self._shown(self._cost)
+
+    @cached_property
+    def answer_features(self) -> Mapping[str, np.ndarray]:
+        """What is known of the answers of the models that have run, each table (n, k); NaN for the others."""
+        return MappingProxyType({name: self._shown(table) for name, table in self._answers.items()})
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash for caches: that of the outcomes, the same in every state; of live queries, of all that is seen."""
+        if self._source is not None:
+            return self._source.fingerprint
+        return _hash_of_all({"cost": self.cost, **self.answer_features}, self.models, self._query, self.cost_unit)
+
+    @property
+    def truth(self) -> Outcomes:
+        """The outcomes themselves, only for estimators that say ``simulated = True``.
+
+        Raises
+        ------
+        AttributeError
+            For all others, and for live queries.
+        """
+        if not self._shows_truth:
+            raise AttributeError(
+                "this evidence does not show the truth: an estimator that simulates asks for it by the class attribute "
+                "`simulated = True` (or outcomes.evidence(ran, truth=True) where you call it yourself), and live "
+                "queries have none."
+            )
+        return self._source
+
+    def __repr__(self) -> str:
+        """Return the size of the tables and the models that have run."""
+        ran = ", ".join(np.array(self.models)[self.ran]) or "none"
+        return f"Evidence: {len(self)} queries × {self.k} models; have run: {ran}"
+
+    def _shown(self, table: np.ndarray) -> np.ndarray:
+        """Return a table without the entries of models that have not run, as float or, if not of numbers, object."""
+        shown = np.full(table.shape, np.nan, dtype=float if table.dtype.kind in "bf" else object)
+        shown[:, self.ran] = table[:, self.ran]
+        shown.flags.writeable = False
+        return shown
+
+
+def _hash_of_all(tables: Mapping[str, np.ndarray], models: tuple[str, ...], query: pd.DataFrame, cost_unit: str) -> str:
+    shape = (len(query), len(models))
+    parts = [repr((shape, models, list(tables), list(query), cost_unit)).encode()]
+    parts += [_hashes(table.ravel()).tobytes() for table in tables.values()]
+    parts.append(pd.util.hash_pandas_object(query, categorize=False).to_numpy().tobytes())
+    return hashlib.blake2b(b"".join(parts), digest_size=16).hexdigest()
+
+
+def query_frame(query: pd.DataFrame | None, n: int) -> pd.DataFrame:
+    """Return a copy of n queries' features with one type for all of a kind; its index names the queries."""
     if query is None:
         return pd.DataFrame(index=pd.RangeIndex(n))
     if not isinstance(query, pd.DataFrame):

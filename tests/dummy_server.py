@@ -150,10 +150,11 @@ class DummyServer:
 class Fixed:
     """Thinks the same of every query: larger models are better, and an answer is as good as its score."""
 
-    def beliefs(self, outcomes, ran, rows):
+    def beliefs(self, evidence, rows):
         mean = np.tile([0.5, 0.7, 0.9], (len(rows), 1))
-        if "score" in outcomes.answer_features:
-            score = outcomes.answer_features["score"][rows]
+        ran = evidence.ran
+        if "score" in evidence.answer_features:
+            score = evidence.answer_features["score"][rows]
             mean = np.where(np.isnan(score), mean, score)
         return Beliefs(
             ran, mean, np.where(ran, 0.0, 0.2) * np.ones_like(mean), np.tile([1.0, 2.0, 4.0], (len(rows), 1))

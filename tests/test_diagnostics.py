@@ -124,7 +124,7 @@ def test_what_has_run_is_not_diagnosed_but_used():
     estimator = JointGaussianEstimator().fit(pool)
     found = diagnose(estimator, pool, ran=[True, False])
     assert found.outcomes.models == ("large",)
-    now = estimator.beliefs(pool, np.array([True, False]))
+    now = estimator.beliefs(pool.evidence([True, False], truth=True))
     np.testing.assert_array_equal(found.before[:, 0], now.mean[:, 1])
 
 

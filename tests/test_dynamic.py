@@ -62,12 +62,12 @@ def test_beliefs_are_coherent_and_right(seed):
     problem = random_problem(seed, signals=3)
     pool, chance = problem.enumerated()
     assert chance.sum() == pytest.approx(1)
-    everything = problem.beliefs(pool, np.ones(3, dtype=bool))
+    everything = problem.beliefs(pool.evidence(np.ones(3, dtype=bool)))
     np.testing.assert_allclose(everything.mean, pool.quality)
     for ran in itertools.product([False, True], repeat=3):
-        now = problem.beliefs(pool, np.array(ran))
+        now = problem.beliefs(pool.evidence(np.array(ran)))
         for i in np.flatnonzero(~np.array(ran)):
-            later = problem.beliefs(pool, np.array(ran) | (np.arange(3) == i))
+            later = problem.beliefs(pool.evidence(np.array(ran) | (np.arange(3) == i)))
             # Estimates after the call, weighted by their chances, are on average those before, for rows that look
             # alike now; and the law announced is the law of the estimate to come.
             for alike in np.unique(now.mean.round(12), axis=0, return_inverse=True)[1:]:

@@ -14,11 +14,11 @@ BEFORE = np.array([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]])
 
 def test_tables_are_looked_up_by_row_and_by_what_has_run():
     estimator = TabulatedEstimator(BEFORE, BEFORE + 1, [0.5, 0.25], BEFORE * 10, BEFORE * 20)
-    first = estimator.beliefs(POOL, np.array([False, False]), np.array([2, 0]))
+    first = estimator.beliefs(POOL.evidence([False, False]), np.array([2, 0]))
     np.testing.assert_array_equal(first.mean, BEFORE[[2, 0]])
     np.testing.assert_array_equal(first.spread, [[0.5, 0.25]] * 2)
     np.testing.assert_array_equal(first.cost, 10 * BEFORE[[2, 0]])
-    later = estimator.beliefs(POOL, np.array([False, True]), np.array([2, 0]))
+    later = estimator.beliefs(POOL.evidence([False, True]), np.array([2, 0]))
     np.testing.assert_array_equal(later.mean, [[0.5, 1.6], [0.1, 1.2]])
     np.testing.assert_array_equal(later.spread, [[0.5, 0.0]] * 2)
     np.testing.assert_array_equal(later.cost, 20 * BEFORE[[2, 0]])
@@ -26,7 +26,7 @@ def test_tables_are_looked_up_by_row_and_by_what_has_run():
 
 def test_without_post_hoc_tables_running_a_model_teaches_nothing():
     estimator = TabulatedEstimator(BEFORE, cost_ex_ante=BEFORE)
-    later = estimator.beliefs(POOL, np.array([True, True]))
+    later = estimator.beliefs(POOL.evidence([True, True]))
     np.testing.assert_array_equal(later.mean, BEFORE)
     assert not later.spread.any()
 
@@ -54,7 +54,7 @@ def test_bad_tables_are_named(arguments, error, message):
 
 def test_tables_for_other_queries_are_refused():
     with pytest.raises(ValueError, match=r"tables of this estimator have shape \(3, 2\), but the outcomes \(2, 2\)"):
-        TabulatedEstimator(BEFORE, cost_ex_ante=BEFORE).beliefs(POOL.take([0, 1]), np.array([False, False]))
+        TabulatedEstimator(BEFORE, cost_ex_ante=BEFORE).beliefs(POOL.take([0, 1]).evidence([False, False]))
 
 
 def coins(n, seed, p=(0.3, 0.6, 0.9)):

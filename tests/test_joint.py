@@ -31,7 +31,7 @@ def test_the_posterior_is_that_of_all_signals_stacked(noise, ran):
     covariance += np.diag(np.repeat(np.square(noise), [3, ran.sum()]))
     gain = estimator.covariance_ @ look.T @ np.linalg.pinv(covariance)
     truth = estimator.mean_ + (seen - estimator.mean_ @ look.T) @ gain.T
-    np.testing.assert_allclose(estimator.beliefs(pool, ran).mean, truth, atol=1e-7)
+    np.testing.assert_allclose(estimator.beliefs(pool.evidence(ran, truth=True)).mean, truth, atol=1e-7)
 
 
 def test_one_model_has_the_textbook_posterior():
@@ -41,7 +41,10 @@ def test_one_model_has_the_textbook_posterior():
     mu, var = pool.quality.mean(), pool.quality.var()
     precision = 1 / var + 1 / 0.36
     mean = (mu / var + before / 0.36) / precision
-    prior, posterior = estimator.beliefs(pool, np.array([False])), estimator.beliefs(pool, np.array([True]))
+    prior, posterior = (
+        estimator.beliefs(pool.evidence([False], truth=True)),
+        estimator.beliefs(pool.evidence([True], truth=True)),
+    )
     np.testing.assert_allclose(prior.mean, mean)
     np.testing.assert_allclose(posterior.mean, (mean * precision + after / 0.09) / (precision + 1 / 0.09))
     np.testing.assert_allclose(prior.spread, np.sqrt(1 / precision**2 / (1 / precision + 0.09)))
@@ -52,10 +55,12 @@ def test_one_model_has_the_textbook_posterior():
 def test_the_tower_property_holds_and_moves_have_the_covariance_announced(ran):
     estimator = JointGaussianEstimator((0.6, 0.3), seed=2).fit(gaussian_pool(100_000, seed=5))
     pool = gaussian_pool(20_000, seed=6)
-    now = estimator.beliefs(pool, ran)
+    now = estimator.beliefs(pool.evidence(ran, truth=True))
     moves = np.zeros_like(now.mean)
     for i in now.left:
-        moves[:, i] = estimator.beliefs(pool, ran | (np.arange(3) == i)).mean[:, i] - now.mean[:, i]
+        moves[:, i] = (
+            estimator.beliefs(pool.evidence(ran | (np.arange(3) == i), truth=True)).mean[:, i] - now.mean[:, i]
+        )
     # What is known now predicts no move: every coefficient is within five standard errors of zero.
     known = np.column_stack([np.ones(len(pool)), now.mean - MEAN])
     coefficient = np.linalg.lstsq(known, moves, rcond=None)[0]
@@ -68,7 +73,10 @@ def test_the_tower_property_holds_and_moves_have_the_covariance_announced(ran):
 def test_running_one_model_revises_what_is_thought_of_the_others():
     pool = gaussian_pool(5_000, seed=7)
     estimator = JointGaussianEstimator((1.0, 0.1)).fit(pool)
-    error = [np.abs(estimator.beliefs(pool, ran).mean[:, 1] - pool.quality[:, 1]).mean() for ran in states()]
+    error = [
+        np.abs(estimator.beliefs(pool.evidence(ran, truth=True)).mean[:, 1] - pool.quality[:, 1]).mean()
+        for ran in states()
+    ]
     assert error[1] < 0.95 * error[0]  # model 0 has run, model 1 has not
     assert error[2] < error[1]
 
@@ -77,7 +85,9 @@ def test_it_beats_estimates_that_look_at_one_model_at_a_time():
     train, test = gaussian_pool(5_000, seed=8), gaussian_pool(5_000, seed=9)
     joint, alone = JointGaussianEstimator().fit(train), NoisyEstimator(coherent=True).fit(train)
     for ran in states():
-        errors = [((each.beliefs(test, ran).mean - test.quality) ** 2).mean() for each in (joint, alone)]
+        errors = [
+            ((each.beliefs(test.evidence(ran, truth=True)).mean - test.quality) ** 2).mean() for each in (joint, alone)
+        ]
         assert errors[0] < errors[1]
 
 
@@ -88,15 +98,15 @@ def test_sets_of_correlated_models_are_valued_too_high():
         quality = np.sqrt(shared) * common + np.sqrt(1 - shared) * own
         pool = Outcomes(quality, np.ones_like(quality))
         estimator = JointGaussianEstimator((2.0, 1.0)).fit(pool)
-        now = estimator.beliefs(pool, np.zeros(3, dtype=bool)).take(slice(0, 2000))
+        now = estimator.beliefs(pool.evidence(np.zeros(3, dtype=bool), truth=True)).take(slice(0, 2000))
         promised = now.future(np.arange(3)).sets(now.best)[:, -1].mean()
-        kept = estimator.beliefs(pool, np.ones(3, dtype=bool)).mean.max(axis=1).mean()
+        kept = estimator.beliefs(pool.evidence(np.ones(3, dtype=bool), truth=True)).mean.max(axis=1).mean()
         assert promised - kept == pytest.approx(0, abs=0.03) if surplus == 0 else promised - kept > surplus
 
 
 def test_without_noise_the_estimates_are_the_truth_and_nothing_moves():
     pool = gaussian_pool(30, seed=1)
-    now = JointGaussianEstimator((0.0, 0.0)).fit(pool).beliefs(pool, states()[0])
+    now = JointGaussianEstimator((0.0, 0.0)).fit(pool).beliefs(pool.evidence(states()[0], truth=True))
     np.testing.assert_allclose(now.mean, pool.quality, atol=1e-9)
     np.testing.assert_allclose(now.spread, 0, atol=1e-6)
 
@@ -106,7 +116,7 @@ def test_a_constant_and_a_repeated_model_are_welcome():
     pool = Outcomes(quality, np.ones((60, 3)))
     for noise in [(0.6, 0.3), (0.0, 0.0)]:
         for ran in states():
-            now = JointGaussianEstimator(noise).fit(pool).beliefs(pool, ran)
+            now = JointGaussianEstimator(noise).fit(pool).beliefs(pool.evidence(ran, truth=True))
             np.testing.assert_allclose(now.mean[:, 0], now.mean[:, 1], atol=1e-9)
             np.testing.assert_allclose(now.mean[:, 2], 0.7)
             np.testing.assert_allclose(now.spread[:, 2], 0, atol=1e-12)
@@ -129,12 +139,13 @@ def test_conventions():
     estimator = JointGaussianEstimator((0.5, 0.2), correlated=False, seed=4)
     assert clone(estimator).get_params() == estimator.get_params()
     with pytest.raises(NotFittedError):
-        estimator.beliefs(pool, states()[0])
+        estimator.beliefs(pool.evidence(states()[0], truth=True))
     estimator.fit(pool)
     np.testing.assert_array_equal(
-        estimator.beliefs(pool, states()[1], np.array([5, 2])).mean, estimator.beliefs(pool, states()[1]).mean[[5, 2]]
+        estimator.beliefs(pool.evidence(states()[1], truth=True), np.array([5, 2])).mean,
+        estimator.beliefs(pool.evidence(states()[1], truth=True)).mean[[5, 2]],
     )
     with pytest.raises(ValueError, match="fitted on 3 models"):
-        estimator.beliefs(pool.select(["model-0"]), np.array([False]))
+        estimator.beliefs(pool.select(["model-0"]).evidence([False], truth=True))
     with pytest.raises(ValueError, match="quality_noise must be two finite numbers"):
         JointGaussianEstimator((-1, 0)).fit(pool)

@@ -42,7 +42,7 @@ def bayes(estimator, pool, ran, noise, seed):
 def test_the_posterior_is_that_of_bayes_rule(ran):
     pool, noise = pool_of(300, seed=1), (0.8, 0.5)
     estimator = LatentClassEstimator(noise, classes=3, seed=4).fit(pool)
-    found = estimator.beliefs(pool, ran).mean
+    found = estimator.beliefs(pool.evidence(ran, truth=True)).mean
     np.testing.assert_allclose(found, bayes(estimator, pool, ran, noise, 4), atol=1e-10)
 
 
@@ -65,9 +65,9 @@ def world():
 @pytest.mark.parametrize("ran", states()[:-1], ids=str)
 def test_the_tower_property_holds_and_the_law_announced_is_that_of_what_comes(world, ran):
     estimator, pool = world
-    now = estimator.beliefs(pool, ran)
+    now = estimator.beliefs(pool.evidence(ran, truth=True))
     for i in now.left:
-        later = estimator.beliefs(pool, ran | (np.arange(3) == i)).mean[:, i]
+        later = estimator.beliefs(pool.evidence(ran | (np.arange(3) == i), truth=True)).mean[:, i]
         move = later - now.mean[:, i]
         known = np.column_stack([np.ones(len(pool)), now.mean - now.mean.mean(axis=0), now.mean[:, i] ** 2])
         coefficient = np.linalg.lstsq(known, move, rcond=None)[0]
@@ -83,7 +83,7 @@ def test_the_tower_property_holds_and_the_law_announced_is_that_of_what_comes(wo
 def test_scenarios_have_the_margins_and_the_correlation_of_the_classes():
     pool, ran = pool_of(500, seed=6), np.array([False, False, False])
     joint, apart = (
-        LatentClassEstimator((3.0, 0.3), classes=3, future=future).fit(pool).beliefs(pool, ran).law
+        LatentClassEstimator((3.0, 0.3), classes=3, future=future).fit(pool).beliefs(pool.evidence(ran, truth=True)).law
         for future in ("joint", "independent")
     )
     np.testing.assert_allclose(joint.mean, apart.mean, atol=1e-12)
@@ -99,7 +99,7 @@ def test_relative_laws_have_the_gain_of_an_estimate_on_an_answer_that_the_same_c
     """Against Bayes' rule over all classes and vectors of qualities, and integration over the next signal."""
     pool, noise = pool_of(40, seed=12), (0.8, 0.5)
     estimator = LatentClassEstimator(noise, classes=3, future="relative").fit(pool_of(5_000, seed=13))
-    now = estimator.beliefs(pool, ran)
+    now = estimator.beliefs(pool.evidence(ran, truth=True))
     (before, after), _ = noisy_signals(pool, noise, (0.0, 0.0), 0)
     vectors = np.array(list(itertools.product([0, 1], repeat=3)))
     chance = [estimator.share_ @ np.prod(estimator.chance_[:, np.arange(3), vector], axis=1) for vector in vectors]
@@ -125,7 +125,7 @@ def test_relative_laws_of_independent_models_and_of_new_queries_are_the_plain_on
             for future in ("independent", "relative")
         )
         for ran in some:
-            laws = [estimator.beliefs(pool, ran).law for estimator in (plain, relative)]
+            laws = [estimator.beliefs(pool.evidence(ran, truth=True)).law for estimator in (plain, relative)]
             np.testing.assert_allclose(laws[1].value, laws[0].value, atol=1e-12)
 
 
@@ -142,8 +142,8 @@ def test_of_several_starts_the_likeliest_classes_are_kept():
 def test_one_class_is_independence():
     pool = pool_of(2_000, seed=7)
     estimator = LatentClassEstimator((0.8, 0.5), classes=1).fit(pool)
-    now = estimator.beliefs(pool, np.array([False, False, False]))
-    after = estimator.beliefs(pool, np.array([True, False, False]))
+    now = estimator.beliefs(pool.evidence([False, False, False], truth=True))
+    after = estimator.beliefs(pool.evidence([True, False, False], truth=True))
     np.testing.assert_allclose(after.mean[:, 1:], now.mean[:, 1:], atol=1e-12)
     np.testing.assert_allclose(estimator.chance_[0, :, 1], pool.quality.mean(axis=0), atol=1e-6)
 
@@ -152,7 +152,9 @@ def test_it_knows_more_than_linear_estimates_and_is_coherent():
     train, test = pool_of(4_000, seed=8), pool_of(4_000, seed=9)
     exact, linear = LatentClassEstimator(classes=3).fit(train), NoisyEstimator(coherent=True).fit(train)
     for ran in states():
-        errors = [((each.beliefs(test, ran).mean - test.quality) ** 2).mean() for each in (exact, linear)]
+        errors = [
+            ((each.beliefs(test.evidence(ran, truth=True)).mean - test.quality) ** 2).mean() for each in (exact, linear)
+        ]
         assert errors[0] < errors[1]
     assert diagnose(exact, test).coherence["coherent"].all()
 
@@ -171,12 +173,12 @@ def test_no_noise_a_constant_model_and_levels_unseen_in_training():
     for noise, future in itertools.product([(0.0, 0.0), (0.5, 0.0), (0.0, 0.5)], ["independent", "relative"]):
         estimator = LatentClassEstimator(noise, classes=2, future=future).fit(pool)
         for ran in ([False, False], [True, False]):
-            now = estimator.beliefs(pool, np.array(ran))
+            now = estimator.beliefs(pool.evidence(np.array(ran), truth=True))
             assert np.isfinite(now.law.sets(now.best)[:, 1:]).all()
             if noise[0] == 0:
                 np.testing.assert_allclose(now.mean, quality, atol=0.01)
     half = Outcomes(np.full((5, 2), 0.5), np.ones((5, 2)))
-    assert np.isfinite(estimator.beliefs(half, np.array([True, False])).mean).all()
+    assert np.isfinite(estimator.beliefs(half.evidence([True, False], truth=True)).mean).all()
 
 
 def test_conventions():
@@ -184,12 +186,12 @@ def test_conventions():
     estimator = LatentClassEstimator((0.5, 0.2), classes=4, future="gaussian", seed=4)
     assert clone(estimator).get_params() == estimator.get_params()
     with pytest.raises(NotFittedError):
-        estimator.beliefs(pool, states()[0])
-    now = estimator.fit(pool).beliefs(pool, states()[1], np.array([5, 2]))
+        estimator.beliefs(pool.evidence(states()[0], truth=True))
+    now = estimator.fit(pool).beliefs(pool.evidence(states()[1], truth=True), np.array([5, 2]))
     assert now.law is None
-    np.testing.assert_array_equal(now.mean, estimator.beliefs(pool, states()[1]).mean[[5, 2]])
+    np.testing.assert_array_equal(now.mean, estimator.beliefs(pool.evidence(states()[1], truth=True)).mean[[5, 2]])
     with pytest.raises(ValueError, match="fitted on 3 models"):
-        estimator.beliefs(pool.select(["model-0"]), np.array([False]))
+        estimator.beliefs(pool.select(["model-0"]).evidence([False], truth=True))
 
 
 @pytest.mark.parametrize(

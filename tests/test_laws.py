@@ -145,8 +145,8 @@ class WithLaw:
     def __init__(self, tables, make):
         self.tables, self.make = tables, make
 
-    def beliefs(self, outcomes, ran, rows):
-        now = self.tables.beliefs(outcomes, ran, rows)
+    def beliefs(self, evidence, rows):
+        now = self.tables.beliefs(evidence, rows)
         law = self.make(now.mean, now.spread, np.random.default_rng(0))
         return Beliefs(now.ran, now.mean, now.spread, now.cost, law=law)
 

@@ -87,7 +87,10 @@ NOTHING, FIRST = np.zeros(2, dtype=bool), np.array([True, False])
 def test_estimates_approach_the_conditional_expectation(ran):
     test = gaussian_pool(2_000, seed=1)
     truth = posterior(test, ran)
-    skills = [r2(LINEAR.fit(gaussian_pool(n, seed=0)).beliefs(test, ran).mean, truth).mean() for n in (50, 500, 5_000)]
+    skills = [
+        r2(LINEAR.fit(gaussian_pool(n, seed=0)).beliefs(test.evidence(ran)).mean, truth).mean()
+        for n in (50, 500, 5_000)
+    ]
     assert skills[0] < skills[1] < skills[2]
     assert skills[2] > 0.98
 
@@ -95,7 +98,9 @@ def test_estimates_approach_the_conditional_expectation(ran):
 def test_trees_by_default_come_close_too():
     test, ran = gaussian_pool(1_000, seed=1), np.array([True, True, False])
     skills = [
-        r2(LearnedEstimator().fit(gaussian_pool(n, seed=0)).beliefs(test, ran).mean, posterior(test, ran)).mean()
+        r2(
+            LearnedEstimator().fit(gaussian_pool(n, seed=0)).beliefs(test.evidence(ran)).mean, posterior(test, ran)
+        ).mean()
         for n in (100, 2_000)
     ]
     assert skills[1] > max(0.85, skills[0] + 0.05)
@@ -106,8 +111,8 @@ def test_estimates_are_coherent(options):
     """On average the next estimate is the present one, whatever that is."""
     estimator, test = LearnedEstimator(**options).fit(gaussian_pool(2_000, seed=0)), gaussian_pool(3_000, seed=1)
     for before, i in ((np.array([False] * 3), 0), (np.array([True, False, False]), 1)):
-        now = estimator.beliefs(test, before).mean[:, i]
-        later = estimator.beliefs(test, before | (np.arange(3) == i)).mean[:, i]
+        now = estimator.beliefs(test.evidence(before)).mean[:, i]
+        later = estimator.beliefs(test.evidence(before | (np.arange(3) == i))).mean[:, i]
         slope = np.polyfit(now, later, 1)[0]
         assert slope == pytest.approx(1, abs=0.15)
         assert (later - now).mean() == pytest.approx(0, abs=0.03)
@@ -116,7 +121,9 @@ def test_estimates_are_coherent(options):
 def test_the_answers_of_one_model_tell_about_the_others():
     train, test = gaussian_pool(1_000, seed=0), gaussian_pool(1_000, seed=1)
     estimator = LINEAR.fit(train)
-    before, after = (r2(estimator.beliefs(test, ran).mean, test.quality) for ran in (states(3)[0], states(3)[1]))
+    before, after = (
+        r2(estimator.beliefs(test.evidence(ran)).mean, test.quality) for ran in (states(3)[0], states(3)[1])
+    )
     assert (after > before + 0.03).all()
     assert after[0] > after[1:].max() + 0.1
 
@@ -125,7 +132,7 @@ def test_what_a_model_has_cost_tells_what_the_others_will_cost():
     train, test = gaussian_pool(500, seed=0), gaussian_pool(500, seed=1)
     for estimator in (LINEAR, LearnedEstimator()):
         estimator.fit(train)
-        before, after = (estimator.beliefs(test, ran).cost for ran in (states(3)[0], states(3)[2]))
+        before, after = (estimator.beliefs(test.evidence(ran)).cost for ran in (states(3)[0], states(3)[2]))
         assert r2(before, test.cost).max() < 0.1
         np.testing.assert_allclose(after, test.cost, rtol=0.05, atol=0.05)
         np.testing.assert_array_equal(after[:, 1], test.cost[:, 1])
@@ -134,7 +141,7 @@ def test_what_a_model_has_cost_tells_what_the_others_will_cost():
 def test_costs_are_never_negative():
     train = gaussian_pool(100, seed=0)
     steep = change(train, cost=np.exp(3 * train.query.to_numpy()))
-    assert LINEAR.fit(steep).beliefs(steep, states(3)[0]).cost.min() == 0
+    assert LINEAR.fit(steep).beliefs(steep.evidence(states(3)[0])).cost.min() == 0
 
 
 def test_agreement_between_labels_is_understood():
@@ -146,8 +153,8 @@ def test_agreement_between_labels_is_understood():
     pool = Outcomes(right, np.ones((2_000, 4)), answer_features={"said": said})
     train, test = pool.split(0.5, 0.5, seed=0)
     estimator = LearnedEstimator().fit(train)
-    assert np.abs(r2(estimator.beliefs(test, np.array([True, False, False, False])).mean, test.quality)).max() < 0.02
-    assert r2(estimator.beliefs(test, np.array([True, True, True, False])).mean, test.quality)[:3].min() > 0.5
+    assert np.abs(r2(estimator.beliefs(test.evidence([True, False, False, False])).mean, test.quality)).max() < 0.02
+    assert r2(estimator.beliefs(test.evidence([True, True, True, False])).mean, test.quality)[:3].min() > 0.5
 
 
 def test_a_label_out_of_few_counts_in_itself():
@@ -155,7 +162,7 @@ def test_a_label_out_of_few_counts_in_itself():
     refused = rng.random((400, 2)) < 0.3
     said = np.where(refused, "sorry", "done").astype(object)
     pool = Outcomes(~refused & (rng.random((400, 2)) < 0.9), np.ones((400, 2)), answer_features={"said": said})
-    mean = LearnedEstimator().fit(pool).beliefs(pool, FIRST).mean[:, 0]
+    mean = LearnedEstimator().fit(pool).beliefs(pool.evidence(FIRST)).mean[:, 0]
     assert mean[refused[:, 0]].max() < 0.05
     assert mean[~refused[:, 0]].min() > 0.75
 
@@ -191,9 +198,9 @@ def test_a_training_query_gets_the_same_held_out_estimate_wherever_it_comes_up(f
     train = coin_pool(120, seed=0)
     estimator = LearnedEstimator(DecisionTreeRegressor(), LinearRegression(), future=future).fit(train)
     for ran in states(2):
-        first = estimator.beliefs(train, ran)
+        first = estimator.beliefs(train.evidence(ran))
         for name, look, rows in later_looks(train):
-            mean = estimator.beliefs(look, ran).mean
+            mean = estimator.beliefs(look.evidence(ran)).mean
             np.testing.assert_array_equal(mean, first.mean[rows], err_msg=name)
 
 
@@ -220,7 +227,7 @@ def test_a_query_is_recognised_by_what_it_says_whatever_the_types():
 
 def test_a_new_query_gets_one_fit_on_all_queries():
     train, test = coin_pool(200, seed=0), coin_pool(50, seed=1)
-    mean = LearnedEstimator(LinearRegression()).fit(train).beliefs(test, FIRST).mean
+    mean = LearnedEstimator(LinearRegression()).fit(train).beliefs(test.evidence(FIRST)).mean
     known = [np.column_stack([pool.query, pool.answer_features["score"][:, 0]]) for pool in (train, test)]
     alone = LinearRegression().fit(known[0], train.quality).predict(known[1])
     np.testing.assert_allclose(mean, np.clip(alone, 0, 1), atol=1e-12)
@@ -229,8 +236,8 @@ def test_a_new_query_gets_one_fit_on_all_queries():
 def test_new_queries_are_calibrated_by_all_held_out_estimates():
     train, test = coin_pool(200, seed=0), coin_pool(50, seed=1)
     plain = LearnedEstimator(LinearRegression()).fit(train)
-    held_out, raw = (plain.beliefs(look, FIRST).mean for look in (train, test))
-    mean = LearnedEstimator(LinearRegression(), calibrate=True).fit(train).beliefs(test, FIRST).mean
+    held_out, raw = (plain.beliefs(look.evidence(FIRST)).mean for look in (train, test))
+    mean = LearnedEstimator(LinearRegression(), calibrate=True).fit(train).beliefs(test.evidence(FIRST)).mean
     for i in range(2):
         isotonic = IsotonicRegression(out_of_bounds="clip").fit(held_out[:, i], train.quality[:, i])
         np.testing.assert_allclose(mean[:, i], isotonic.predict(raw[:, i]), atol=1e-12)
@@ -246,11 +253,11 @@ def test_the_label_of_a_query_does_not_touch_its_own_estimate():
     """One label at a time is turned round: its own estimate stays, others change."""
     train = coin_pool(100, seed=0)
     learner = LearnedEstimator(KNeighborsRegressor(3))
-    before = learner.fit(train).beliefs(train, FIRST).mean
+    before = learner.fit(train).beliefs(train.evidence(FIRST)).mean
     for row in range(8):
         turned = np.array(train.quality)
         turned[row] = 1 - turned[row]
-        after = learner.fit(change(train, quality=turned)).beliefs(train, FIRST).mean
+        after = learner.fit(change(train, quality=turned)).beliefs(train.evidence(FIRST)).mean
         np.testing.assert_array_equal(after[row], before[row])
         assert not np.array_equal(after, before)
 
@@ -262,10 +269,10 @@ def test_overgrown_learners_have_no_more_skill_on_training_queries(learner):
     twice = estimator.fit(train.take(np.repeat(np.arange(len(train)), 2)))
     for ran in (NOTHING, FIRST):
         for look in (train, train.resample(seed=1)):
-            mean = twice.beliefs(look, ran).mean
+            mean = twice.beliefs(look.evidence(ran)).mean
             seen = r2(mean, look.quality).mean()
             # A fit that had seen them would reach 1; held-out fits do no better than the fit on all does on new ones.
-            assert seen < r2(twice.beliefs(test, ran).mean, test.quality).mean() + 0.2
+            assert seen < r2(twice.beliefs(test.evidence(ran)).mean, test.quality).mean() + 0.2
             assert roc_auc_score(look.quality.ravel(), mean.ravel()) < 0.9
 
 
@@ -277,13 +284,13 @@ def test_shuffled_labels_give_no_skill(learner, calibrate):
     train = change(pool, quality=shuffled, answer_features={"score": np.random.default_rng(2).normal(size=(1_000, 2))})
     estimator = LearnedEstimator(learner, calibrate=calibrate).fit(train)
     for ran in states(2):
-        mean = estimator.beliefs(train, ran).mean
+        mean = estimator.beliefs(train.evidence(ran)).mean
         for i in range(2):
             right = train.quality[:, i] == 1
             assert r2(mean[:, i], train.quality[:, i]) < 0.01
             sd = np.sqrt((1 / right.sum() + 1 / (~right).sum()) / 12)
             assert abs(roc_auc_score(right, mean[:, i]) - 0.5) < 4 * sd
-    assert estimator.beliefs(train, NOTHING).spread.max() < 0.1
+    assert estimator.beliefs(train.evidence(NOTHING)).spread.max() < 0.1
 
 
 def test_which_queries_an_estimate_comes_from():
@@ -291,21 +298,21 @@ def test_which_queries_an_estimate_comes_from():
     quality = 2.0 ** np.arange(20)[:, None]
     train = Outcomes(quality, np.ones((20, 1)), query=pd.DataFrame(index=[f"query-{row}" for row in range(20)]))
     estimator = LearnedEstimator().fit(train)
-    mean = estimator.beliefs(train, np.array([False])).mean[:, 0]
+    mean = estimator.beliefs(train.evidence([False])).mean[:, 0]
     used = (16 * mean).round().astype(int)[:, None] >> np.arange(20) & 1
     assert not used.diagonal().any()
     np.testing.assert_array_equal(used.sum(axis=1), 16)
     assert len(np.unique(used, axis=0)) == 5
     # A new query gets the fit on all.
     new = change(train, query=pd.DataFrame(index=[f"new-{row}" for row in range(20)]))
-    np.testing.assert_allclose(estimator.beliefs(new, np.array([False])).mean, quality.mean())
+    np.testing.assert_allclose(estimator.beliefs(new.evidence([False])).mean, quality.mean())
 
 
 def test_repeated_queries_share_a_fold():
     quality = 2.0 ** np.arange(12)[:, None]
     labels = pd.DataFrame(index=[f"query-{row % 6}" for row in range(12)])
     estimator = LearnedEstimator(folds=6).fit(Outcomes(quality, np.ones((12, 1)), query=labels))
-    mean = estimator.beliefs(change(estimator._train), np.array([False])).mean[:, 0]
+    mean = estimator.beliefs(change(estimator._train).evidence([False])).mean[:, 0]
     used = (10 * mean).round().astype(int)[:, None] >> np.arange(12) & 1
     np.testing.assert_array_equal(used, 1 - np.tile(np.eye(6, dtype=int), (2, 2)))
 
@@ -315,8 +322,8 @@ def test_repeated_queries_share_a_fold():
 
 def sequences(estimator, test, ran, i):
     """The estimates of model i now and after its call, and the beliefs now."""
-    now = estimator.beliefs(test, ran)
-    return now.mean[:, i], estimator.beliefs(test, ran | (np.arange(test.k) == i)).mean[:, i], now
+    now = estimator.beliefs(test.evidence(ran))
+    return now.mean[:, i], estimator.beliefs(test.evidence(ran | (np.arange(test.k) == i))).mean[:, i], now
 
 
 @pytest.mark.parametrize("pool", [gaussian_pool, coin_pool])
@@ -329,7 +336,7 @@ def test_the_spread_is_that_of_the_change(pool):
         assert np.sqrt((beliefs.spread[:, i] ** 2).mean()) == pytest.approx((later - now).std(), rel=0.1)
         np.testing.assert_allclose(beliefs.future(beliefs.left).mean[:, i], now, atol=1e-12)
     ran = np.arange(test.k) == 0
-    assert not estimator.beliefs(test, ran).spread[:, 0].any()
+    assert not estimator.beliefs(test.evidence(ran)).spread[:, 0].any()
 
 
 def test_an_estimate_that_is_sure_moves_less():
@@ -349,13 +356,13 @@ def test_joint_futures_have_the_correlation_of_the_changes():
     nothing = np.zeros(3, dtype=bool)
     pairs = [sequences(estimator, test, nothing, i) for i in range(3)]
     moves = np.column_stack([later - now for now, later, _ in pairs])
-    covariance = estimator.beliefs(test, nothing).law.covariance
+    covariance = estimator.beliefs(test.evidence(nothing)).law.covariance
     deviation = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
     correlation = covariance / deviation[:, :, None] / deviation[:, None, :]
     np.testing.assert_allclose(correlation[0], np.corrcoef(moves.T), atol=0.05)
     assert np.corrcoef(moves.T)[0, 1] > 0.2
     ran = np.array([True, False, False])
-    assert not estimator.beliefs(test, ran).law.covariance[:, 0].any()
+    assert not estimator.beliefs(test.evidence(ran)).law.covariance[:, 0].any()
 
 
 def test_empirical_futures_follow_the_changes_of_similar_queries():
@@ -368,7 +375,7 @@ def test_empirical_futures_follow_the_changes_of_similar_queries():
     )
     train, test = pool.split(0.5, 0.5, seed=0)
     estimator = LearnedEstimator(LinearRegression(), future="empirical").fit(train)
-    beliefs = estimator.beliefs(test, np.array([False]))
+    beliefs = estimator.beliefs(test.evidence([False]))
     value, now = beliefs.law.value[:, 0], beliefs.mean[:, 0]
     np.testing.assert_allclose(value.mean(axis=1), now, atol=1e-12)
     assert value.min() >= -1e-12
@@ -395,7 +402,7 @@ def test_models_that_never_vary_are_known_for_sure(learner, calibrate):
     train, test = pool.split(0.5, 0.5, seed=0)
     estimator = LearnedEstimator(learner, calibrate=calibrate).fit(train)
     for future, ran in product(FUTURES, states(3)):
-        beliefs = estimator.set_params(future=future).beliefs(test, ran)
+        beliefs = estimator.set_params(future=future).beliefs(test.evidence(ran))
         np.testing.assert_array_equal(beliefs.mean[:, [0, 2]], test.quality[:, [0, 2]])
         np.testing.assert_array_equal(beliefs.cost[:, [0, 2]], test.cost[:, [0, 2]])
         assert not beliefs.spread[:, [0, 2]].any()
@@ -408,7 +415,7 @@ def test_calibration_mends_estimates_that_are_too_sure():
     for calibrate in (False, True):
         estimator = LearnedEstimator(KNeighborsRegressor(5), calibrate=calibrate).fit(train)
         for name, look in (("train", train), ("test", test)):
-            mean = estimator.beliefs(look, FIRST).mean
+            mean = estimator.beliefs(look.evidence(FIRST)).mean
             brier[calibrate, name] = ((mean - look.quality) ** 2).mean()
             if calibrate:
                 slope = np.polyfit(mean[:, 0], look.quality[:, 0], 1)[0]
@@ -420,7 +427,12 @@ def test_calibration_mends_estimates_that_are_too_sure():
 def test_continuous_qualities_stay_within_the_range_seen():
     train, test = gaussian_pool(300, seed=0), gaussian_pool(2_000, seed=1)
     for calibrate in (False, True):
-        mean = LearnedEstimator(LinearRegression(), calibrate=calibrate).fit(train).beliefs(test, states(3)[7]).mean
+        mean = (
+            LearnedEstimator(LinearRegression(), calibrate=calibrate)
+            .fit(train)
+            .beliefs(test.evidence(states(3)[7]))
+            .mean
+        )
         assert (mean >= train.quality.min(axis=0) - 1e-12).all()
         assert (mean <= train.quality.max(axis=0) + 1e-12).all()
         assert r2(mean, test.quality).min() > 0.5
@@ -435,8 +447,8 @@ def test_permuting_models_permutes_beliefs():
     names = [train.models[i] for i in turn]
     straight, turned = (clone(LINEAR).fit(train.select(order)) for order in (train.models, names))
     for future, ran in product(FUTURES, states(3)):
-        one = straight.set_params(future=future).beliefs(test, ran)
-        other = turned.set_params(future=future).beliefs(test.select(names), ran[turn])
+        one = straight.set_params(future=future).beliefs(test.evidence(ran))
+        other = turned.set_params(future=future).beliefs(test.select(names).evidence(ran[turn]))
         for field in ("mean", "spread", "cost"):
             np.testing.assert_allclose(getattr(other, field), getattr(one, field)[:, turn], rtol=1e-7, atol=1e-9)
 
@@ -445,7 +457,7 @@ def test_the_order_of_training_queries_does_not_matter():
     train, test = gaussian_pool(300, seed=0), gaussian_pool(50, seed=1)
     back = train.take(np.arange(len(train))[::-1])
     for ran in states(3):
-        one, other = (LINEAR.fit(look).beliefs(test, ran).mean for look in (train, back))
+        one, other = (LINEAR.fit(look).beliefs(test.evidence(ran)).mean for look in (train, back))
         np.testing.assert_allclose(one, other, rtol=1e-9)
 
 
@@ -453,22 +465,24 @@ def test_the_order_of_training_queries_does_not_matter():
 def test_estimates_depend_on_the_seed_only(calibrate):
     train, test = coin_pool(150, seed=0), coin_pool(60, seed=1)
     estimator = LearnedEstimator(ExtraTreesRegressor(5), calibrate=calibrate, seed=3)
-    one = [estimator.fit(train).beliefs(test, ran).mean for ran in states(2)]
+    one = [estimator.fit(train).beliefs(test.evidence(ran)).mean for ran in states(2)]
     asked_backwards = clone(estimator).fit(train)
-    other = [asked_backwards.beliefs(test, ran).mean for ran in states(2)[::-1]][::-1]
+    other = [asked_backwards.beliefs(test.evidence(ran)).mean for ran in states(2)[::-1]][::-1]
     with ThreadPoolExecutor(8) as pool:
         shared = clone(estimator).fit(train)
-        at_once = list(pool.map(lambda ran: shared.beliefs(test, ran).mean, states(2) * 4))
+        at_once = list(pool.map(lambda ran: shared.beliefs(test.evidence(ran)).mean, states(2) * 4))
     for number in range(4):
         np.testing.assert_array_equal(one[number], other[number])
         for again in at_once[number::4]:
             np.testing.assert_array_equal(one[number], again)
-    assert not np.array_equal(one[0], clone(estimator).set_params(seed=4).fit(train).beliefs(test, NOTHING).mean)
+    assert not np.array_equal(
+        one[0], clone(estimator).set_params(seed=4).fit(train).beliefs(test.evidence(NOTHING)).mean
+    )
 
 
 def test_the_seed_draws_the_folds():
     train = coin_pool(150, seed=0)
-    one, other = (clone(LINEAR).set_params(seed=seed).fit(train).beliefs(train, FIRST).mean for seed in (0, 1))
+    one, other = (clone(LINEAR).set_params(seed=seed).fit(train).beliefs(train.evidence(FIRST)).mean for seed in (0, 1))
     assert np.abs(one - other).max() > 1e-6
 
 
@@ -476,11 +490,11 @@ def test_a_random_state_that_was_set_is_left_alone():
     train = coin_pool(150, seed=0)
     forest = RandomForestRegressor(5, random_state=7)
     means = [
-        LearnedEstimator(clone(forest).set_params(random_state=state)).fit(train).beliefs(train, FIRST).mean
+        LearnedEstimator(clone(forest).set_params(random_state=state)).fit(train).beliefs(train.evidence(FIRST)).mean
         for state in (7, 8)
     ]
     estimator = LearnedEstimator(forest).fit(train)
-    np.testing.assert_array_equal(estimator.beliefs(train, FIRST).mean, means[0])
+    np.testing.assert_array_equal(estimator.beliefs(train.evidence(FIRST)).mean, means[0])
     assert not np.array_equal(*means)
     assert not hasattr(forest, "estimators_"), "the learner handed in was fitted itself"
 
@@ -489,7 +503,7 @@ def test_rows_are_positions():
     train, test = coin_pool(100, seed=0), coin_pool(30, seed=1)
     estimator = LearnedEstimator(LinearRegression(), future="empirical").fit(train)
     rows = np.array([7, 3, 3])
-    some, every = estimator.beliefs(test, FIRST, rows), estimator.beliefs(test, FIRST)
+    some, every = estimator.beliefs(test.evidence(FIRST), rows), estimator.beliefs(test.evidence(FIRST))
     for field in ("mean", "spread", "cost"):
         np.testing.assert_allclose(getattr(some, field), getattr(every, field)[rows], rtol=1e-12)
 
@@ -521,7 +535,7 @@ def test_columns_of_every_kind_are_read():
     for kind, values in kinds.items():
         look = change(pool, query=pd.DataFrame({"hard": values}, index=pool.query.index))
         estimator = LearnedEstimator(DecisionTreeRegressor(min_samples_leaf=10)).fit(look.take(train))
-        means[kind] = estimator.beliefs(look.take(test), NOTHING).mean
+        means[kind] = estimator.beliefs(look.take(test).evidence(NOTHING)).mean
         assert means[kind][hard[test]].mean() < means[kind][~hard[test]].mean() - 0.1, kind
 
 
@@ -531,7 +545,7 @@ def test_missing_features_are_filled_and_marked():
     missing = rng.random(300) < 0.5
     for filled in (np.where(missing, np.nan, rng.normal(size=300)), np.where(missing, None, "known")):
         pool = Outcomes(~missing[:, None], np.ones((300, 1)), query=pd.DataFrame({"feature": filled}))
-        mean = LearnedEstimator(LinearRegression()).fit(pool).beliefs(pool, np.array([False])).mean[:, 0]
+        mean = LearnedEstimator(LinearRegression()).fit(pool).beliefs(pool.evidence([False])).mean[:, 0]
         np.testing.assert_allclose(mean, ~missing, atol=1e-6)
 
 
@@ -541,20 +555,20 @@ def test_missing_answers_are_filled_and_marked():
     for said in (np.where(right, rng.normal(size=(300, 2)), np.nan), np.where(right, "yes", None)):
         pool = Outcomes(right, np.ones((300, 2)), answer_features={"said": said})
         estimator = LearnedEstimator(LinearRegression()).fit(pool)
-        mean = estimator.beliefs(pool, FIRST).mean[:, 0]
+        mean = estimator.beliefs(pool.evidence(FIRST)).mean[:, 0]
         np.testing.assert_allclose(mean, right[:, 0], atol=1e-6)
         # Nothing is read of models that have not run.
         blank = change(pool, answer_features={"said": np.where([True, False], said.astype(object), None)})
-        np.testing.assert_allclose(estimator.beliefs(blank, FIRST).mean[:, 0], mean)
+        np.testing.assert_allclose(estimator.beliefs(blank.evidence(FIRST)).mean[:, 0], mean)
 
 
 def test_features_missing_only_later_are_filled():
     train = with_features(100, size=np.arange(100.0), kind=["a", "b"] * 50)
     estimator = LearnedEstimator().fit(train)
     later = with_features(100, size=np.nan, kind=None)
-    assert np.isfinite(estimator.beliefs(later, NOTHING).mean).all()
+    assert np.isfinite(estimator.beliefs(later.evidence(NOTHING)).mean).all()
     unknown = with_features(100, size=np.arange(100.0), kind="c")
-    assert np.isfinite(estimator.beliefs(unknown, NOTHING).mean).all()
+    assert np.isfinite(estimator.beliefs(unknown.evidence(NOTHING)).mean).all()
 
 
 def test_texts_can_be_read_by_a_transformer():
@@ -566,10 +580,10 @@ def test_texts_can_be_read_by_a_transformer():
     read = ColumnTransformer([("words", TfidfVectorizer(min_df=5), "text")], sparse_threshold=1)
     estimator = LearnedEstimator(LogisticRegression(), features=read).fit(pool)
     for ran in states(2):
-        mean = estimator.beliefs(pool, ran).mean
+        mean = estimator.beliefs(pool.evidence(ran)).mean
         assert roc_auc_score(pool.quality[:, 0], mean[:, 0]) > 0.58
     for every_learner in (LearnedEstimator(features=read), LearnedEstimator(KNeighborsRegressor(5), features=read)):
-        assert np.isfinite(every_learner.fit(pool).beliefs(pool, FIRST).mean).all()
+        assert np.isfinite(every_learner.fit(pool).beliefs(pool.evidence(FIRST)).mean).all()
     assert not hasattr(read, "transformers_"), "the transformer handed in was fitted itself"
 
 
@@ -577,7 +591,7 @@ def test_without_features_and_answers_the_means_are_predicted():
     rng = np.random.default_rng(0)
     pool = Outcomes(rng.random((90, 2)) < [0.3, 0.8], rng.random((90, 2)))
     for estimator in (LearnedEstimator(), LearnedEstimator(LogisticRegression()), LearnedEstimator(calibrate=True)):
-        beliefs = estimator.fit(pool).beliefs(pool, NOTHING)
+        beliefs = estimator.fit(pool).beliefs(pool.evidence(NOTHING))
         np.testing.assert_allclose(beliefs.mean, np.tile(pool.quality.mean(axis=0), (90, 1)), atol=0.07)
         np.testing.assert_allclose(beliefs.cost, np.tile(pool.cost.mean(axis=0), (90, 1)), atol=0.05)
         assert beliefs.spread.max() < 0.03
@@ -605,7 +619,7 @@ def test_any_learner_will_do(learner):
     train, test = coin_pool(300, seed=0), coin_pool(300, seed=1)
     estimator = LearnedEstimator(learner).fit(train)
     for ran, least in zip(states(2), (0.58, 0.58, 0.58, 0.65), strict=True):
-        mean = estimator.beliefs(test, ran).mean
+        mean = estimator.beliefs(test.evidence(ran)).mean
         assert mean.shape == (300, 2)
         assert roc_auc_score(test.quality.ravel(), mean.ravel()) > least
 
@@ -693,17 +707,18 @@ def test_outcomes_that_do_not_fit_are_named():
     ]
     for outcomes, message in cases:
         with pytest.raises(ValueError, match=message):
-            estimator.beliefs(outcomes, FIRST)
+            estimator.beliefs(outcomes.evidence(FIRST))
     # Before any answer has been given none is needed.
     np.testing.assert_array_equal(
-        estimator.beliefs(change(pool, answer_features={}), NOTHING).mean, estimator.beliefs(pool, NOTHING).mean
+        estimator.beliefs(change(pool, answer_features={}).evidence(NOTHING)).mean,
+        estimator.beliefs(pool.evidence(NOTHING)).mean,
     )
 
 
 def test_labels_that_became_numbers_are_named():
     estimator = LearnedEstimator().fit(with_features(40, kind=["1", "2"] * 20))
     with pytest.raises(ValueError, match="'kind' held labels in training, but floating values here"):
-        estimator.beliefs(with_features(40, kind=[1, 2] * 20), NOTHING)
+        estimator.beliefs(with_features(40, kind=[1, 2] * 20).evidence(NOTHING))
 
 
 def test_transformers_that_go_wrong_are_named():
@@ -717,7 +732,7 @@ def test_transformers_that_go_wrong_are_named():
 
 def test_it_must_be_fitted_first():
     with pytest.raises(NotFittedError, match="call fit"):
-        LearnedEstimator().beliefs(coin_pool(10, seed=0), FIRST)
+        LearnedEstimator().beliefs(coin_pool(10, seed=0).evidence(FIRST))
 
 
 def test_it_follows_the_conventions_of_scikit_learn():

@@ -247,7 +247,10 @@ def test_the_order_of_models_and_the_prices_of_its_changes_are_found(seed):
 def test_a_law_of_atoms_is_used():
     # Both models have mean 0.5 and the same cost; the second may be perfect, which no Gaussian of small spread says.
     class Estimator:
-        def beliefs(self, outcomes, ran, rows):
+        simulated = True
+
+        def beliefs(self, evidence, rows):
+            ran, outcomes = evidence.ran, evidence.truth
             value = np.array([[[0.4, 0.6], [0.0, 1.0]]] * len(rows))
             mean = np.where(ran, outcomes.quality[rows], 0.5)
             value = np.where(ran[:, None], mean[..., None], value)

@@ -200,14 +200,15 @@ def test_whatever_has_run_or_failed_there_is_a_next_step(strategy, seed, lam):
     pool, guess = scene(1, 4, seed)
     fate = rng.integers(0, 3, 4)  # 0: may still run, 1: has run, 2: has failed
     ran, barred = fate == 1, fate == 2
-    [model] = decide(strategy, guess, pool, np.array([0]), ran, barred, lam, expensive_ties=np.array([False]))
+    beliefs = guess.beliefs(pool.evidence(ran))
+    [model] = decide(strategy, beliefs, barred, lam, expensive_ties=np.array([False]))
     assert model == STOP or fate[model] == 0
     if not ran.any() and (fate == 0).any():
         assert model != STOP
     beyond = strategy.depth is not None and ran.sum() >= strategy.depth
     assert not (beyond and model != STOP)
     if ran.any():
-        assert ran[strategy.choose(guess.beliefs(pool, ran))[0]]
+        assert ran[strategy.choose(beliefs)[0]]
 
 
 @pytest.mark.parametrize(
@@ -223,9 +224,9 @@ def test_whatever_has_run_or_failed_there_is_a_next_step(strategy, seed, lam):
 )
 def test_wrong_beliefs_are_refused_by_the_name_of_their_estimator(wrong, message):
     class Author:
-        def beliefs(self, outcomes, ran, rows=None):
+        def beliefs(self, evidence, rows=None):
             right = {"mean": np.zeros((1, 2)), "spread": np.zeros((1, 2)), "cost": np.ones((1, 2))}
-            return Beliefs(ran=ran, **(right | wrong))
+            return Beliefs(evidence.ran, **(right | wrong))
 
     pool = Outcomes([[0, 1]], [[1, 2]])
     for work in (lambda: Router().frontier(Author(), pool), lambda: Cascade().play(Author(), pool, lam=1.0)):
@@ -235,8 +236,8 @@ def test_wrong_beliefs_are_refused_by_the_name_of_their_estimator(wrong, message
 
 def test_a_spread_left_after_a_call_is_refused():
     class Author:
-        def beliefs(self, outcomes, ran, rows=None):
-            return Beliefs(ran, np.zeros((1, 2)), np.ones((1, 2)), np.array([[0.0, 0.01]]))
+        def beliefs(self, evidence, rows=None):
+            return Beliefs(evidence.ran, np.zeros((1, 2)), np.ones((1, 2)), np.array([[0.0, 0.01]]))
 
     with pytest.raises(ValueError, match="a spread of 1 .* model 0: it must be 0, for this model has run"):
         Cascade().frontier(Author(), Outcomes([[0, 1]], [[1, 2]]))

@@ -239,10 +239,10 @@ def test_constructors_refuse_what_they_cannot_use(name, option, value, message):
 def averages(title="Averages", base=StoredEstimator):
     """Define an estimator that knows nothing but two averages, as its author would, and return it."""
 
-    def beliefs(self, outcomes, ran, rows=None):
-        m = len(outcomes) if rows is None else len(rows)
+    def beliefs(self, evidence, rows=None):
+        m = len(evidence) if rows is None else len(rows)
         mean, cost = np.tile(self.mean, (m, 1)), np.tile(self.cost, (m, 1))
-        return Beliefs(ran=ran, mean=mean, spread=np.zeros_like(mean), cost=cost)
+        return Beliefs(ran=evidence.ran, mean=mean, spread=np.zeros_like(mean), cost=cost)
 
     def read(cls, stored, models):
         if not isinstance(stored, dict) or not all(len(part) == len(models) for part in stored.values()):

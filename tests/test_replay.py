@@ -18,9 +18,9 @@ from truths import STRATEGIES
 class ByScore(Fixed):
     """Thinks of every query as much as its feature says, and of every answer as much as its score."""
 
-    def beliefs(self, outcomes, ran, rows):
-        said = super().beliefs(outcomes, ran, rows)
-        hope = outcomes.query["hope"].to_numpy()[rows, None]
+    def beliefs(self, evidence, rows):
+        said, ran = super().beliefs(evidence, rows), evidence.ran
+        hope = evidence.query["hope"].to_numpy()[rows, None]
         mean = np.where(ran, said.mean, said.mean * hope)
         return Beliefs(ran, mean, said.spread, said.cost)
 

@@ -157,8 +157,8 @@ def test_it_runs_where_an_event_loop_runs_already():
 
 def test_coins_depend_on_the_name_of_the_query_and_the_seed_only():
     class Tied(Fixed):
-        def beliefs(self, outcomes, ran, rows):
-            return Beliefs(ran, np.array([[0.25, 0.5, 0.75]]), np.zeros((1, 3)), np.array([[1.0, 2.0, 3.0]]))
+        def beliefs(self, evidence, rows):
+            return Beliefs(evidence.ran, np.array([[0.25, 0.5, 0.75]]), np.zeros((1, 3)), np.array([[1.0, 2.0, 3.0]]))
 
     policy = Policy(**(vars(policy_of(Router(), lam=0.25, estimator=Tied())) | {"gamma": 0.5}))
     models = {name: Local(lambda query: {}) for name in MODELS}

@@ -277,7 +277,7 @@ def test_an_estimator_is_asked_once_about_each_set_of_a_session(live, monkeypatc
     monkeypatch.setattr(
         type(policy.estimator),
         "beliefs",
-        lambda self, outcomes, ran, rows: asked.append(tuple(ran)) or beliefs(self, outcomes, ran, rows),
+        lambda self, evidence, rows: asked.append(tuple(evidence.ran)) or beliefs(self, evidence, rows),
     )
     play_live(policy, test, 0).choice  # noqa: B018
     assert len(asked) == len(set(asked)) > 1

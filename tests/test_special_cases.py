@@ -50,7 +50,7 @@ def test_cascade_routing_with_prefixes_only_is_cascading(seed, k):
 @given(st.integers(0, 10_000), st.floats(0, 5))
 def test_the_greedy_plan_is_never_worth_more_than_the_full_one(seed, lam):
     pool, estimator = scene(10, 4, seed)
-    beliefs = estimator.beliefs(pool, np.array([True, False, False, False]), np.arange(10))
+    beliefs = estimator.beliefs(pool.evidence([True, False, False, False]), np.arange(10))
     greedy, full = (CascadeRouter(greedy=g).plans(beliefs) for g in (True, False))
     worth = [(plans.value - lam * plans.cost).max(axis=1) for plans in (greedy, full)]
     assert (worth[0] <= worth[1] + 1e-12).all()

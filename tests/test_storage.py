@@ -70,7 +70,7 @@ def same(one, other, outcomes):
     np.testing.assert_array_equal(before.order, after.order)
     np.testing.assert_array_equal(before.chosen, after.chosen)
     for ran in {tuple((row >= 0).tolist()) for row in before.order if (row >= 0).all()} | {(False,) * outcomes.k}:
-        first, again = (policy.estimator.beliefs(outcomes, np.array(ran)) for policy in (one, other))
+        first, again = (policy.estimator.beliefs(outcomes.evidence(np.array(ran))) for policy in (one, other))
         for field in ("mean", "spread", "cost"):
             np.testing.assert_array_equal(getattr(first, field), getattr(again, field))
 
@@ -155,7 +155,7 @@ def test_a_warm_policy_fits_nothing_later(monkeypatch):
     policy = CascadeRouter().calibrate(LearnedEstimator(Ridge()).fit(TRAIN), TRAIN, budget=4.0).warm()
     monkeypatch.setattr("cascade_lib.estimators._predictors.clone", None)
     for number in range(8):
-        policy.estimator.beliefs(TEST, np.array([number >> i & 1 for i in range(3)], dtype=bool))
+        policy.estimator.beliefs(TEST.evidence(np.array([number >> i & 1 for i in range(3)], dtype=bool)))
 
 
 def test_answers_beyond_the_plan_leave_a_sensible_session(tmp_path):

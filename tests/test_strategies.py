@@ -17,7 +17,7 @@ from truths import scene, slow_expected_max
 
 def beliefs_for(seed, k, ran, m=3, ties=False):
     pool, estimator = scene(m, k, seed, ties=ties)
-    return estimator.beliefs(pool, np.array([i in ran for i in range(k)]), np.arange(m))
+    return estimator.beliefs(pool.evidence([i in ran for i in range(k)]), np.arange(m))
 
 
 def slow_plans(strategy, beliefs, row):

@@ -69,9 +69,9 @@ def test_most_of_the_rest_is_learned_from_and_a_quarter_fits_budgets():
 def test_a_second_study_with_one_estimator_leaves_the_first_as_it_was():
     mine = LearnedEstimator(Ridge(), Ridge(), folds=2)
     first = study(planted(100, before=True), estimator=mine, resamples=10)
-    before = first.estimator.beliefs(first.test, np.zeros(2, dtype=bool)).mean
+    before = first.estimator.beliefs(first.test.evidence(np.zeros(2, dtype=bool))).mean
     study(planted(100, seed=1), estimator=mine, resamples=10)
-    np.testing.assert_array_equal(first.estimator.beliefs(first.test, np.zeros(2, dtype=bool)).mean, before)
+    np.testing.assert_array_equal(first.estimator.beliefs(first.test.evidence(np.zeros(2, dtype=bool))).mean, before)
     assert not hasattr(mine, "models_")
 
 
@@ -132,7 +132,7 @@ def test_free_text_is_learned_from():
     right = np.column_stack([~hard, np.ones(300)])
     pool = Outcomes(right, np.tile([1.0, 5.0], (300, 1)), query=pd.DataFrame({"prompt": prompts, "n": range(300)}))
     train, test = pool.split(0.5, 0.5, seed=0)
-    guess = default_estimator(pool).fit(train).beliefs(test, np.zeros(2, dtype=bool)).mean[:, 0]
+    guess = default_estimator(pool).fit(train).beliefs(test.evidence(np.zeros(2, dtype=bool))).mean[:, 0]
     assert np.corrcoef(guess, test.quality[:, 0])[0, 1] > 0.8
 
 

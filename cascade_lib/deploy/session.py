@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from .. import _checks
-from ..estimators.base import Beliefs, Estimator, checked
+from ..estimators.base import Beliefs, Estimator, ask, refuse_simulated
 from ..evaluation.simulate import decide
-from ..outcomes import Outcomes
+from ..outcomes import Evidence, Outcomes, query_frame
 from ..strategies.base import STOP, Strategy
 
 
@@ -65,7 +65,8 @@ class Schema:
                 f"query {' and '.join(wrong)}; it needs {', '.join(self.features) or 'no features'} "
                 "(None where a value is not known)."
             )
-        return pd.DataFrame([[given[column] for column in self.features]], columns=list(self.features), index=[name])
+        frame = pd.DataFrame([[given[column] for column in self.features]], columns=list(self.features), index=[name])
+        return query_frame(frame, 1)
 
     def answer(self, model: str, features: Mapping[str, object] | None) -> dict[str, object]:
         """Return the features of one answer, NaN where they are missing; refuse those that are unknown or unusable."""
@@ -87,19 +88,11 @@ class Schema:
         }
         return np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool), np.zeros(shape), answers
 
-    def outcomes(
-        self, query: pd.DataFrame, ran: np.ndarray, cost: np.ndarray, answers: Mapping[str, np.ndarray]
-    ) -> Outcomes:
-        """Return what is known of live queries as outcomes. No estimator may look at their quality."""
-        known = np.where(ran, cost, 0.0)
-        return Outcomes(
-            np.zeros(ran.shape),
-            known,
-            models=self.models,
-            query=query[list(self.features)],
-            answer_features=answers,
-            cost_unit=self.cost_unit,
-        )
+    def evidence(
+        self, ran: np.ndarray, query: pd.DataFrame, cost: np.ndarray, answers: Mapping[str, np.ndarray]
+    ) -> Evidence:
+        """Return what is seen of live queries when the models in `ran`, bool (k,), have run; `query` as above."""
+        return Evidence(ran.copy(), self.models, query, cost, answers, self.cost_unit)
 
 
 def _numeric(table: np.ndarray) -> bool:
@@ -155,12 +148,14 @@ class Session:
         lam: float,
         expensive_ties: bool,
     ) -> None:
-        self._strategy, self._estimator, self._schema = strategy, _Once(estimator), schema
+        refuse_simulated(estimator)
+        self._strategy, self._estimator, self._schema = strategy, estimator, schema
         self._query, self._features = schema.query(query, name), dict(query or {})
         self._name, self._lam, self._expensive_ties = name, lam, expensive_ties
         ran, barred, spent, self._answers = schema.nothing_known(1)
         self._ran, self._barred, self._spent = ran[0], barred[0], spent[0]
         self._steps: list[dict[str, object]] = []
+        self._thought: Beliefs | None = None
         self._lock = threading.RLock()
         # A feature that cannot be read is refused now and not at the first question.
         self._beliefs()
@@ -170,17 +165,8 @@ class Session:
         with self._lock:
             if (self._ran | self._barred).all():
                 return None
-            row, expensive_ties = np.array([0]), np.array([self._expensive_ties])
-            [model] = decide(
-                self._strategy,
-                self._estimator,
-                self._outcomes(),
-                row,
-                self._ran,
-                self._barred,
-                self._lam,
-                expensive_ties=expensive_ties,
-            )
+            side = np.array([self._expensive_ties])
+            [model] = decide(self._strategy, self._beliefs(), self._barred, self._lam, expensive_ties=side)
             return None if model == STOP else self._schema.models[model]
 
     def observe(self, model: str, *, cost: float, answer: Mapping[str, object] | None = None) -> None:
@@ -208,7 +194,7 @@ class Session:
             cost, features = _price(model, cost), self._schema.answer(model, answer)
             for name, value in features.items():
                 self._answers[name][0, i] = value
-            self._ran[i], self._spent[i] = True, cost
+            self._ran[i], self._spent[i], self._thought = True, cost, None
             self._steps.append({"model": model, "cost": cost, "answer": features})
 
     def fail(self, model: str, *, cost: float = 0.0) -> None:
@@ -269,10 +255,12 @@ class Session:
         return f"Session({asked}; cost {self.cost:.4g}{' ' + self._schema.cost_unit if self._schema.cost_unit else ''})"
 
     def _beliefs(self) -> Beliefs:
-        return self._estimator.beliefs(self._outcomes(), self._ran.copy(), np.array([0]))
-
-    def _outcomes(self) -> Outcomes:
-        return self._schema.outcomes(self._query, self._ran[None], self._spent[None], self._answers)
+        """Return what the estimator says, which is asked only once about each set of models that have run."""
+        if self._thought is None:
+            answers = {name: table.copy() for name, table in self._answers.items()}
+            known = self._schema.evidence(self._ran, self._query, self._spent[None].copy(), answers)
+            self._thought = ask(self._estimator, known, np.array([0]))
+        return self._thought
 
     def _open(self, model: str) -> int:
         """Return the position of a model that may still be reported on."""
@@ -282,20 +270,6 @@ class Session:
         if self._ran[i] or self._barred[i]:
             raise ValueError(f"model {model!r} has already {'answered' if self._ran[i] else 'failed'} on this query.")
         return i
-
-
-class _Once:
-    """An estimator for one query, which is asked only once about each set of models that have run."""
-
-    def __init__(self, estimator: Estimator) -> None:
-        self._estimator, self._said = estimator, {}
-
-    def beliefs(self, outcomes: Outcomes, ran: np.ndarray, rows: np.ndarray | None = None) -> Beliefs:
-        """Return what the estimator says, or what it said before."""
-        if ran.tobytes() not in self._said:
-            said = self._estimator.beliefs(outcomes, ran, rows)
-            self._said = {ran.tobytes(): checked(said, ran, 1, type(self._estimator).__name__)}
-        return self._said[ran.tobytes()]
 
 
 def _price(model: str, cost: float) -> float:

@@ -1,8 +1,8 @@
 """Turn what is known of queries and answers into beliefs.
 
-An estimator is anything with a method ``beliefs(outcomes, ran, rows)`` that returns `Beliefs` about the queries at
-positions `rows` of `outcomes` when the models in `ran` have run. It must use no more than that situation reveals:
-ex-ante features, and the answers of the models that have run. Estimators know nothing of budgets or strategies.
+An estimator is anything with a method ``beliefs(evidence, rows=None)`` that returns `Beliefs` about the queries at
+positions `rows`. The `Evidence` holds no more than can be seen when the models in ``evidence.ran`` have run: ex-ante
+features, and costs and answers of these models. Estimators know nothing of budgets or strategies.
 """
 
 import lazy_loader

@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 
 from .._packing import exactly, listed, pack, unpack
-from ..outcomes import Outcomes
+from ..outcomes import Evidence, Outcomes
 
 Table = np.ndarray | sparse.csr_array
 
@@ -82,18 +82,18 @@ class Reader:
             )
         return _numbers(self.features.transform(query[self.columns]), len(query))
 
-    def answers(self, outcomes: Outcomes, members: Sequence[int], rows: np.ndarray) -> list[np.ndarray]:
+    def answers(self, evidence: Evidence, members: Sequence[int], rows: np.ndarray) -> list[np.ndarray]:
         """Return what the answers of the models `members` say, in blocks with one row for each of some queries."""
-        missing = [name for name in self._tables if name not in outcomes.answer_features]
+        missing = [name for name in self._tables if name not in evidence.answer_features]
         if members and missing:
             raise ValueError(
                 f"outcomes.answer_features lacks {', '.join(missing)}, which this estimator was fitted with: "
                 "add these tables, with NaN where a value is not known, or fit without them."
             )
-        own = [self._answers[i].transform(_frame(outcomes, self._encoded, i, rows)) for i in members]
+        own = [self._answers[i].transform(_frame(evidence, self._encoded, i, rows)) for i in members]
         if len(members) < 2:
             return own
-        return own + [_agreement(outcomes.answer_features[name][rows][:, members]) for name in self._labels]
+        return own + [_agreement(evidence.answer_features[name][rows][:, members]) for name in self._labels]
 
     def width(self, members: Sequence[int]) -> int:
         """Return how many numbers are known of a query once the models `members` have run, without their costs."""
@@ -140,8 +140,8 @@ class Reader:
         return cls(columns, kinds[features["kind"]].read(features, columns), tables, encoded, encoders)
 
 
-def _frame(outcomes: Outcomes, names: Sequence[str], i: int, rows: np.ndarray) -> pd.DataFrame:
-    return pd.DataFrame({name: outcomes.answer_features[name][rows, i] for name in names}, index=range(len(rows)))
+def _frame(known: Outcomes | Evidence, names: Sequence[str], i: int, rows: np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame({name: known.answer_features[name][rows, i] for name in names}, index=range(len(rows)))
 
 
 class Encoder:
@@ -328,7 +328,8 @@ class Recent:
 
     def get(self, query: pd.DataFrame, make: Callable[[pd.DataFrame], object]) -> object:
         """Return what was made of an equal table, or make it; the latest table is kept even if it is long."""
-        content = pd.util.hash_pandas_object(query, categorize=False).to_numpy().tobytes()
+        hashes = pd.util.hash_pandas_object(query, categorize=False).to_numpy()
+        content = (*query.columns, hashes.tobytes())
         kept = self.kept.get(content)
         if kept is None:
             kept = make(query)

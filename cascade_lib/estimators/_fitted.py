@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._packing import exactly, listed
-from ..outcomes import Outcomes
+from ..outcomes import Evidence
 from ._encoding import Encoder, Reader, Recent, beside
 from ._predictors import Estimate
 from ._revisions import Changes
@@ -59,21 +59,21 @@ class FittedEstimator(StoredEstimator):
         self.models_, self.future, self.seed = tuple(models), future, seed
         self._reader, self._states, self._recent = reader, dict(states), Recent(KEPT)
 
-    def beliefs(self, outcomes: Outcomes, ran: np.ndarray, rows: np.ndarray | None = None) -> Beliefs:
-        """Return beliefs about the queries `rows` of `outcomes` once the models in `ran`, bool (k,), have run.
+    def beliefs(self, evidence: Evidence, rows: np.ndarray | None = None) -> Beliefs:
+        """Return beliefs about the queries at positions `rows`; default: about all.
 
         Raises
         ------
         ValueError
             If the outcomes have other models, or lack a feature. The message names them.
         """
-        if outcomes.models != self.models_:
+        if evidence.models != self.models_:
             raise ValueError(f"the policy knows the models {', '.join(self.models_)}: use outcomes.select of these.")
-        ran, rows = np.asarray(ran, dtype=bool), np.arange(len(outcomes)) if rows is None else rows
+        ran, rows = evidence.ran, np.arange(len(evidence)) if rows is None else rows
         members = self._nearest(ran)
-        state, encoded = self._states[members], self._recent.get(outcomes.query, self._reader.queries)
-        known = beside([encoded[rows], *self._reader.answers(outcomes, members, rows)])
-        mean, cost = state.quality.predict(known), outcomes.cost[rows]
+        state, encoded = self._states[members], self._recent.get(evidence.query, self._reader.queries)
+        known = beside([encoded[rows], *self._reader.answers(evidence, members, rows)])
+        mean, cost = state.quality.predict(known), evidence.cost[rows]
         if not ran.all():
             cost = np.where(ran, cost, state.cost.predict(beside([known, cost[:, members]])))
         spread, law = state.change.laws(mean, self.future, self.seed)

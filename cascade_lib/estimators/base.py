@@ -15,7 +15,7 @@ from typing import Protocol, Self
 import numpy as np
 
 from .._registry import Registry
-from ..outcomes import Outcomes
+from ..outcomes import Evidence, Outcomes
 from ..theory.distributions import Gaussian
 from ..theory.maximum import Law
 
@@ -103,8 +103,38 @@ class Beliefs:
         return replace(self, mean=self.mean[rows], spread=self.spread[rows], cost=self.cost[rows], law=law)
 
 
-def checked(beliefs: Beliefs, ran: np.ndarray, m: int, who: str) -> Beliefs:
-    """Return what an estimator has said about m queries on which the models in `ran` have run, if it can be planned on.
+class Estimator(Protocol):
+    """What strategies expect of an estimator.
+
+    One that makes its estimates from the truth, to study strategies, says so by a class attribute ``simulated = True``:
+    then `evidence.truth` is the outcomes, and no live session takes it.
+    """
+
+    def beliefs(self, evidence: Evidence, rows: np.ndarray | None = None) -> Beliefs:
+        """Return beliefs about the queries at positions `rows`, int (m,), of what is seen now; default: about all."""
+
+
+def is_simulated(estimator: Estimator) -> bool:
+    """Return whether an estimator needs the truth, which it says by the attribute `simulated`."""
+    return bool(getattr(estimator, "simulated", False))
+
+
+def evidence_for(estimator: Estimator, outcomes: Outcomes, ran: np.ndarray) -> Evidence:
+    """Return what an estimator gets to see of outcomes once the models in `ran`, bool (k,), have run."""
+    return outcomes.evidence(ran, truth=is_simulated(estimator))
+
+
+def refuse_simulated(estimator: Estimator) -> None:
+    """Refuse an estimator that needs the truth where there is none."""
+    if is_simulated(estimator):
+        raise TypeError(
+            f"{type(estimator).__name__} is simulated: it makes its estimates from the truth, which no live query has. "
+            "Use an estimator that learns from logs, such as LearnedEstimator."
+        )
+
+
+def ask(estimator: Estimator, evidence: Evidence, rows: np.ndarray) -> Beliefs:
+    """Return what an estimator says about the queries `rows`, provided that it can be planned on.
 
     Raises
     ------
@@ -112,7 +142,8 @@ def checked(beliefs: Beliefs, ran: np.ndarray, m: int, who: str) -> Beliefs:
         If a table is not of shape (m, k), an estimate is NaN or infinite, a cost of a model that may still run is
         negative, or a spread is negative or not 0 for a model that has run. The message names the estimator.
     """
-    shape = (m, len(ran))
+    beliefs, who, ran = estimator.beliefs(evidence, rows), type(estimator).__name__, evidence.ran
+    shape = (len(rows), evidence.k)
     for name, table in (("mean", beliefs.mean), ("spread", beliefs.spread), ("cost", beliefs.cost)):
         if np.shape(table) != shape:
             raise ValueError(
@@ -136,13 +167,6 @@ def _refuse(who: str, name: str, table: np.ndarray, bad: np.ndarray, rule: str) 
             f"the beliefs of {who} have a {name} of {table[row, model]:g} for query {row} of those asked about and "
             f"model {model}: {rule}."
         )
-
-
-class Estimator(Protocol):
-    """What strategies expect of an estimator."""
-
-    def beliefs(self, outcomes: Outcomes, ran: np.ndarray, rows: np.ndarray) -> Beliefs:
-        """Return beliefs about the queries `rows` of `outcomes` once the models in `ran`, bool (k,), have run."""
 
 
 class StoredEstimator(Estimator, ABC):

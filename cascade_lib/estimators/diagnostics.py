@@ -16,7 +16,7 @@ from scipy.stats import chi2, norm
 from sklearn.metrics import roc_auc_score
 
 from ..outcomes import Outcomes
-from .base import Estimator
+from .base import Estimator, ask, evidence_for
 
 _MOMENTS = ("before", "after", "all")
 _LEVEL = 0.95
@@ -191,9 +191,9 @@ def diagnose(estimator: Estimator, outcomes: Outcomes, *, ran: ArrayLike | None 
     if len(outcomes) < 10:
         raise ValueError(f"{len(outcomes)} queries are too few for a diagnosis; at least 10 are needed.")
     rows, left = np.arange(len(outcomes)), np.flatnonzero(~ran)
-    now = estimator.beliefs(outcomes, ran, rows)
-    after = [estimator.beliefs(outcomes, ran | (np.arange(outcomes.k) == i), rows).mean[:, i] for i in left]
-    everything = estimator.beliefs(outcomes, np.ones(outcomes.k, dtype=bool), rows).mean[:, left]
+    one, said = np.eye(outcomes.k, dtype=bool), lambda ran: ask(estimator, evidence_for(estimator, outcomes, ran), rows)
+    now, after = said(ran), [said(ran | one[i]).mean[:, i] for i in left]
+    everything = said(one.any(axis=0)).mean[:, left]
     part = outcomes.select([outcomes.models[i] for i in left])
     return Diagnosis(part, now.mean[:, left], np.column_stack(after), everything, now.spread[:, left])
 

@@ -65,7 +65,7 @@ class JointGaussianEstimator(FromSignals):
 
     >>> pool = Outcomes([[0, 0], [1, 1]] * 50, [[1, 5]] * 100)
     >>> estimator = JointGaussianEstimator((1.0, 0.1)).fit(pool)
-    >>> now = estimator.beliefs(pool, np.array([True, False]), np.arange(2))
+    >>> now = estimator.beliefs(pool.evidence([True, False], truth=True), np.arange(2))
     >>> np.abs(now.mean[:, 0] - now.mean[:, 1]).max() < 1e-9
     np.True_
     """

@@ -81,7 +81,7 @@ class LatentClassEstimator(FromSignals):
 
     >>> pool = Outcomes([[0, 0], [1, 1]] * 50, [[1, 5]] * 100)
     >>> estimator = LatentClassEstimator((1.0, 0.1), classes=2).fit(pool)
-    >>> (estimator.beliefs(pool, np.array([True, False]), np.arange(2)).mean > 0.5).tolist()
+    >>> (estimator.beliefs(pool.evidence([True, False], truth=True), np.arange(2)).mean > 0.5).tolist()
     [[False, False], [True, True]]
     """
 

@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ..logs import free_texts
-from ..outcomes import Outcomes
+from ..outcomes import Evidence, Outcomes
 from ._encoding import Reader, Recent, Table, beside, keys
 from ._fitted import FUTURES, KEPT, FittedEstimator, State
 from ._predictors import Columns, Estimate, Isotonic
@@ -107,10 +107,10 @@ class LearnedEstimator(BaseEstimator):
     >>> right = np.random.default_rng(0).random((200, 2)) < [0.5, 0.9]
     >>> pool = Outcomes(right, np.tile([1.0, 5.0], (200, 1)), answer_features={"score": np.where(right, 0.9, 0.1)})
     >>> estimator = LearnedEstimator().fit(pool)
-    >>> before = estimator.beliefs(pool, np.array([False, False]))
+    >>> before = estimator.beliefs(pool.evidence([False, False]))
     >>> bool(np.allclose(before.mean, right.mean(axis=0), atol=0.05))
     True
-    >>> after = estimator.beliefs(pool, np.array([True, False]))
+    >>> after = estimator.beliefs(pool.evidence([True, False]))
     >>> bool(np.allclose(after.mean[:, 0], pool.quality[:, 0])), after.cost[0]
     (True, array([1., 5.]))
     """
@@ -159,14 +159,13 @@ class LearnedEstimator(BaseEstimator):
         self.models_ = train.models
         self._reader = Reader.fitted(train, None if self.features is None else _seeded(self.features, self.seed))
         self._keys, self._folds = self._split(keys(train.query))
-        self._train, self._own, self._recent = train, self._read(train.query), Recent(KEPT)
+        self._train, self._recent = train, Recent(KEPT)
+        self._own = self._recent.get(train.query, self._read)
         self._quality_fits, self._cost_fits, self._changes = {}, {}, {}
         return self
 
-    def beliefs(self, outcomes: Outcomes, ran: np.ndarray, rows: np.ndarray | None = None) -> Beliefs:
-        """Return beliefs about the queries `rows` of `outcomes` once the models in `ran`, bool (k,), have run.
-
-        Of the quality of a query, of its cost under models that have not run and of their answers nothing is used.
+    def beliefs(self, evidence: Evidence, rows: np.ndarray | None = None) -> Beliefs:
+        """Return beliefs about the queries at positions `rows`; default: about all.
 
         Raises
         ------
@@ -175,14 +174,13 @@ class LearnedEstimator(BaseEstimator):
         ValueError
             If the outcomes have other models than those of `fit`, or lack a feature. The message names them.
         """
-        self._check_fitted_on(outcomes)
-        ran = np.asarray(ran, dtype=bool)
-        rows = np.arange(len(outcomes)) if rows is None else rows
+        self._check_fitted_on(evidence)
+        ran, rows = evidence.ran, np.arange(len(evidence)) if rows is None else rows
         members = tuple(np.flatnonzero(ran).tolist())
         with _ONE_AT_A_TIME:
-            known, fold = self._known(outcomes, members, rows)
+            known, fold = self._known(evidence, members, rows)
             mean = self._quality_fit(members).predict(known, fold)
-            cost = outcomes.cost[rows]
+            cost = evidence.cost[rows]
             if not ran.all():
                 expected = self._cost_fit(members).predict(beside([known, cost[:, members]]), fold)
                 cost = np.where(ran, cost, expected)
@@ -225,19 +223,19 @@ class LearnedEstimator(BaseEstimator):
                 "sklearn.calibration.CalibratedClassifierCV, or take a regressor."
             )
 
-    def _check_fitted_on(self, outcomes: Outcomes) -> None:
+    def _check_fitted_on(self, evidence: Evidence) -> None:
         """Refuse outcomes of other models than those that were learned."""
         self._check_is_fitted()
-        if outcomes.models == self.models_:
+        if evidence.models == self.models_:
             return
-        strange = [name for name in outcomes.models if name not in self.models_]
-        missing = [name for name in self.models_ if name not in outcomes.models]
+        strange = [name for name in evidence.models if name not in self.models_]
+        missing = [name for name in self.models_ if name not in evidence.models]
         if missing:
             mend = "fit another LearnedEstimator on train.select([...]) with just the models of these outcomes"
         else:
             mend = "use outcomes.select(estimator.models_)"
         raise ValueError(
-            f"fitted on the models {', '.join(self.models_)}, but these outcomes have {', '.join(outcomes.models)} "
+            f"fitted on the models {', '.join(self.models_)}, but these outcomes have {', '.join(evidence.models)} "
             f"(not learned: {', '.join(strange) or 'none'}; missing: {', '.join(missing) or 'none'}): {mend}."
         )
 
@@ -257,13 +255,15 @@ class LearnedEstimator(BaseEstimator):
         encoded = self._reader.queries(query)
         return _Queries(encoded, self._folds[self._keys.get_indexer(keys(query[self._reader.columns]))])
 
-    def _known(self, outcomes: Outcomes, members: Sequence[int], rows: np.ndarray) -> tuple[Table, np.ndarray]:
+    def _known(self, evidence: Evidence, members: Sequence[int], rows: np.ndarray) -> tuple[Table, np.ndarray]:
         """Return all that is known of some queries once the models `members` have run, and the folds of the queries."""
-        encoded, fold = self._own if outcomes is self._train else self._recent.get(outcomes.query, self._read)
-        return beside([encoded[rows], *self._reader.answers(outcomes, members, rows)]), fold[rows]
+        encoded, fold = self._recent.get(evidence.query, self._read)
+        return beside([encoded[rows], *self._reader.answers(evidence, members, rows)]), fold[rows]
 
     def _known_of_train(self, members: Sequence[int]) -> tuple[Table, np.ndarray]:
-        return self._known(self._train, members, np.arange(len(self._train)))
+        encoded, fold = self._own
+        known = self._train.evidence(np.isin(np.arange(self._train.k), members))
+        return beside([encoded, *self._reader.answers(known, members, np.arange(len(fold)))]), fold
 
     def _quality_fit(self, members: tuple[int, ...]) -> _CrossFit:
         """Return the fits of quality for one set of models that have run."""
@@ -305,7 +305,7 @@ def default_estimator(outcomes: Outcomes, *, seed: int = 0) -> LearnedEstimator:
     --------
     >>> prompts = pd.DataFrame({"prompt": [f"What is {i} plus {i}?" for i in range(40)]})
     >>> log = Outcomes([[0, 1]] * 40, [[1, 5]] * 40, query=prompts)
-    >>> default_estimator(log).fit(log).beliefs(log, np.array([False, False])).mean.shape
+    >>> default_estimator(log).fit(log).beliefs(log.evidence([False, False])).mean.shape
     (40, 2)
     """
     texts = free_texts(outcomes.query)

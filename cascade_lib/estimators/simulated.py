@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from ..outcomes import Outcomes
+from ..outcomes import Evidence, Outcomes
 from ..theory.maximum import Law
 from .base import Beliefs
 from .tabulated import TabulatedEstimator
@@ -62,6 +62,8 @@ class NoisyEstimator(BaseEstimator):
            [1., 1.],
            [0., 0.]])
     """
+
+    simulated = True
 
     def __init__(
         self,
@@ -116,13 +118,13 @@ class NoisyEstimator(BaseEstimator):
         ex_ante, post_hoc, *cost = self._predictions(outcomes)
         return TabulatedEstimator(ex_ante, post_hoc, self.spread_, *(np.maximum(table, 0) for table in cost))
 
-    def beliefs(self, outcomes: Outcomes, ran: np.ndarray, rows: np.ndarray | None = None) -> Beliefs:
-        """Return beliefs about the queries `rows` of `outcomes` once the models in `ran`, bool (k,), have run."""
+    def beliefs(self, evidence: Evidence, rows: np.ndarray | None = None) -> Beliefs:
+        """Return beliefs about the queries at positions `rows`; default: about all. They need ``evidence.truth``."""
         # Read once and written once, so that another thread may do the same meanwhile.
         seen = getattr(self, "_tables", None)
-        if seen is None or seen[0] is not outcomes:
-            seen = self._tables = (outcomes, self.tabulate(outcomes))
-        return seen[1].beliefs(outcomes, ran, rows)
+        if seen is None or seen[0] != evidence.truth.fingerprint:
+            seen = self._tables = (evidence.fingerprint, self.tabulate(evidence.truth))
+        return seen[1].beliefs(evidence, rows)
 
     def _signals(self, outcomes: Outcomes) -> list[tuple[list[np.ndarray], np.ndarray]]:
         """Return, for each of the four estimates, the signals it is made from and the truth behind them."""
@@ -147,6 +149,8 @@ class FromSignals(BaseEstimator):
     what it thinks of quality. Costs are estimated one model at a time, as by ``NoisyEstimator(coherent=True)``.
     """
 
+    simulated = True
+
     def _fit_costs(self, outcomes: Outcomes) -> None:
         alike = NoisyEstimator(self.quality_noise, self.cost_noise, coherent=True, seed=self.seed)
         self._costs = alike.fit(outcomes)
@@ -162,15 +166,13 @@ class FromSignals(BaseEstimator):
         """Return mean and spread, each (m, k), and the law of the estimates to come."""
         raise NotImplementedError
 
-    def beliefs(self, outcomes: Outcomes, ran: np.ndarray, rows: np.ndarray | None = None) -> Beliefs:
+    def beliefs(self, evidence: Evidence, rows: np.ndarray | None = None) -> Beliefs:
         """Return beliefs about some queries.
 
         Parameters
         ----------
-        outcomes : Outcomes
-            The queries, with the truth that the signals are made from.
-        ran : bool array, shape (k,)
-            The models that have run.
+        evidence : Evidence
+            What is seen of the queries, with the truth that the signals are made from.
         rows : int array, shape (m,), optional
             Positions of the queries asked about. Default: all.
 
@@ -182,9 +184,10 @@ class FromSignals(BaseEstimator):
             If the outcomes have another number of models than those of `fit`.
         """
         check_is_fitted(self)
-        cost = self._costs.beliefs(outcomes, ran, rows).cost
-        mean, spread, law = self._posterior(outcomes, ran, slice(None) if rows is None else rows)
-        return Beliefs(ran, mean, spread, cost, law=law)
+        cost = self._costs.beliefs(evidence, rows).cost
+        rows = slice(None) if rows is None else rows
+        mean, spread, law = self._posterior(evidence.truth, evidence.ran, rows)
+        return Beliefs(evidence.ran, mean, spread, cost, law=law)
 
 
 def noisy_signals(

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import _checks
-from ..outcomes import Outcomes
+from ..outcomes import Evidence
 from .base import Beliefs
 
 
@@ -38,9 +38,10 @@ class TabulatedEstimator:
 
     Examples
     --------
+    >>> from cascade_lib import Outcomes
     >>> estimator = TabulatedEstimator(ex_ante=[[0.4, 0.9]], post_hoc=[[1.0, 0.8]], cost_ex_ante=[[1, 5]])
     >>> pool = Outcomes([[1, 1]], [[1, 5]])
-    >>> estimator.beliefs(pool, np.array([True, False])).mean
+    >>> estimator.beliefs(pool.evidence([True, False])).mean
     array([[1. , 0.9]])
     """
 
@@ -72,27 +73,26 @@ class TabulatedEstimator:
         n, k = self.ex_ante.shape
         return f"TabulatedEstimator({n} queries × {k} models)"
 
-    def beliefs(self, outcomes: Outcomes, ran: np.ndarray, rows: np.ndarray | None = None) -> Beliefs:
+    def beliefs(self, evidence: Evidence, rows: np.ndarray | None = None) -> Beliefs:
         """Look the estimates up.
 
         Parameters
         ----------
-        outcomes : Outcomes
-            The queries that the rows of the tables belong to.
-        ran : bool array, shape (k,)
-            The models that have run.
+        evidence : Evidence
+            What is seen of the queries that the rows of the tables belong to.
         rows : int array, shape (m,), optional
             Positions of the queries asked about. Default: all.
 
         Raises
         ------
         ValueError
-            If the tables have another shape than `outcomes`.
+            If the tables have another shape than the outcomes.
         """
-        if outcomes.quality.shape != self.ex_ante.shape:
+        shape, ran = (len(evidence), evidence.k), evidence.ran
+        if shape != self.ex_ante.shape:
             raise ValueError(
-                f"the tables of this estimator have shape {self.ex_ante.shape}, but the outcomes "
-                f"{outcomes.quality.shape}: build one TabulatedEstimator for each set of queries."
+                f"the tables of this estimator have shape {self.ex_ante.shape}, but the outcomes {shape}: build one "
+                "TabulatedEstimator for each set of queries."
             )
         rows = slice(None) if rows is None else rows
         return Beliefs(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..estimators.base import Beliefs
-from ..outcomes import Outcomes
+from ..outcomes import Evidence, Outcomes
 from ..theory.distributions import Atoms
 
 
@@ -98,9 +98,12 @@ class FiniteProblem:
         quality = self.quality.reshape(-1, self.k)
         return Outcomes(quality, np.repeat(self.cost, per_kind, axis=0)), self.chance.ravel() / self.m
 
-    def beliefs(self, outcomes: Outcomes, ran: np.ndarray, rows: np.ndarray | None = None) -> Beliefs:
-        """Return exact beliefs about rows of the `enumerated` outcomes once the models in `ran` have shown theirs."""
-        rows = np.arange(len(outcomes)) if rows is None else rows
+    def beliefs(self, evidence: Evidence, rows: np.ndarray | None = None) -> Beliefs:
+        """Return exact beliefs about rows of the `enumerated` outcomes once the models that have run have shown theirs.
+
+        The row of a query says which signals these are; nothing else is used of it.
+        """
+        ran, rows = evidence.ran, np.arange(len(evidence)) if rows is None else rows
         shape = (*self.chance.shape, self.k)
         mean = np.broadcast_to(self._estimates(ran), shape).reshape(-1, self.k)[rows]
         largest = max(self.chance.shape[1:])
@@ -109,7 +112,8 @@ class FiniteProblem:
         for i in np.flatnonzero(~ran):
             value[:, i], weight[:, i] = (part[rows] for part in self._next(ran, i, largest))
         law = Atoms(value, weight)
-        return Beliefs(ran, mean, law.spread, outcomes.cost[rows], law=law)
+        cost = np.repeat(self.cost, self.chance[0].size, axis=0)
+        return Beliefs(ran, mean, law.spread, cost[rows], law=law)
 
     def _marginal(self, ran: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the probability of what has been seen, and quality times it; axes not seen have length 1."""

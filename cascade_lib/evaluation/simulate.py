@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from .. import _checks
-from ..estimators.base import Beliefs, Estimator, checked
+from ..estimators.base import Beliefs, Estimator, ask, evidence_for
 from ..outcomes import Outcomes
 from ..strategies.base import STOP, Moves, Strategy
 from .frontier import Leaves
@@ -125,15 +125,7 @@ def play(
 
 
 def decide(
-    strategy: Strategy,
-    estimator: Estimator,
-    outcomes: Outcomes,
-    rows: np.ndarray,
-    ran: np.ndarray,
-    barred: np.ndarray,
-    lam: float,
-    *,
-    expensive_ties: np.ndarray,
+    strategy: Strategy, beliefs: Beliefs, barred: np.ndarray, lam: float, *, expensive_ties: np.ndarray
 ) -> np.ndarray:
     """Return the model to run next, or STOP, on live queries that are in the same state, int (m,).
 
@@ -141,23 +133,18 @@ def decide(
     ----------
     strategy : Strategy
         The decision rule.
-    estimator : Estimator
-        Where the estimates come from.
-    outcomes : Outcomes
-        What is known of the queries, with the costs and answers of the models that have run.
-    rows : int array, shape (m,)
-        The queries to decide about.
-    ran, barred : bool array, shape (k,)
-        The models that have answered, and those that cannot be had.
+    beliefs : Beliefs
+        What is thought of the m queries.
+    barred : bool array, shape (k,)
+        The models that cannot be had.
     lam : float
         The price.
     expensive_ties : bool array, shape (m,)
         Whether a tie at `lam` goes to the most expensive choice.
     """
-    if (ran | barred).all():
-        return np.full(len(rows), STOP)
-    state = sum(1 << i for i in np.flatnonzero(ran).tolist())
-    moves, _ = _moves(strategy, estimator, outcomes, state, rows, np.full(len(rows), lam), barred)
+    if (beliefs.ran | barred).all():
+        return np.full(len(beliefs), STOP)
+    moves = _next_moves(strategy, replace(beliefs, barred=barred), np.full(len(beliefs), lam))
     return moves.at(lam, expensive_ties)
 
 
@@ -199,21 +186,26 @@ def _moves(
     state: int,
     queries: np.ndarray,
     lowest: np.ndarray,
-    barred: np.ndarray | None = None,
 ) -> tuple[Moves, np.ndarray]:
     """Return what to do next with `queries` in `state`, at prices from `lowest`, and the model to keep on stopping."""
     m, ran = len(queries), _models_in(state, outcomes.k)
     if strategy.depth == state.bit_count() == 1:
         return _always(np.full(m, STOP)), np.full(m, ran.argmax())
-    beliefs = checked(estimator.beliefs(outcomes, ran, queries), ran, m, type(estimator).__name__)
+    beliefs = ask(estimator, evidence_for(estimator, outcomes, ran), queries)
     answer = strategy.choose(beliefs) if state else np.full(m, STOP)
+    return _next_moves(strategy, beliefs, lowest), answer
+
+
+def _next_moves(strategy: Strategy, beliefs: Beliefs, lowest: np.ndarray) -> Moves:
+    """Return what to do next, at prices from `lowest`."""
+    calls = int(beliefs.ran.sum())
     # A live session may have been told of more models than the strategy would have run.
-    if state.bit_count() >= (strategy.depth or outcomes.k):
-        return _always(np.full(m, STOP)), answer
+    if calls >= (strategy.depth or len(beliefs.ran)):
+        return _always(np.full(len(beliefs), STOP))
     # At this step a unit of cost is charged weight · λ, so that every breakpoint in λ moves by 1 / weight.
-    weight = 1.0 if strategy.step_prices is None else strategy.step_prices[state.bit_count()]
-    moves = _moves_at_once(strategy, replace(beliefs, barred=barred), lowest * weight)
-    return moves._replace(high=moves.high / weight, low=moves.low / weight), answer
+    weight = 1.0 if strategy.step_prices is None else strategy.step_prices[calls]
+    moves = _moves_at_once(strategy, beliefs, lowest * weight)
+    return moves._replace(high=moves.high / weight, low=moves.low / weight)
 
 
 def _moves_at_once(strategy: Strategy, beliefs: Beliefs, lowest: np.ndarray) -> Moves:

@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 
 from ..deploy.policy import Policy
+from ..estimators.base import ask, refuse_simulated
 from ..evaluation.simulate import decide
+from ..outcomes import query_frame
 from ..strategies.base import STOP
 
 Told = tuple[float, dict[str, object] | None]
@@ -51,28 +53,23 @@ def replay(
     >>> replay(policy, queries, np.ones(2, dtype=bool), lambda row, model: known.get(queries.index[row]))
     [(True, 'large'), (False, None)]
     """
+    refuse_simulated(policy.estimator)
     schema, n = policy.schema, len(queries)
+    features = query_frame(queries[list(schema.features)], n)
     ran, barred, cost, answers = schema.nothing_known(n)
     ended, choice = np.zeros(n, dtype=bool), np.full(n, STOP)
     going = np.arange(n)
     while going.size:
-        known, onward = schema.outcomes(queries, ran, cost, answers), []
+        seen = features, cost.copy(), {name: table.copy() for name, table in answers.items()}
+        onward = []
         for rows in _alike(going, ran, barred):
             done, failed = ran[rows[0]], barred[rows[0]]
-            model = decide(
-                policy.strategy,
-                policy.estimator,
-                known,
-                rows,
-                done,
-                failed,
-                policy.lam,
-                expensive_ties=expensive_ties[rows],
-            )
-            stop = rows[model == STOP]
-            ended[stop] = True
-            if stop.size and done.any():
-                choice[stop] = policy.strategy.choose(policy.estimator.beliefs(known, done, stop))
+            beliefs = ask(policy.estimator, schema.evidence(done, *seen), rows)
+            model = decide(policy.strategy, beliefs, failed, policy.lam, expensive_ties=expensive_ties[rows])
+            stop = model == STOP
+            ended[rows[stop]] = True
+            if stop.any() and done.any():
+                choice[rows[stop]] = policy.strategy.choose(beliefs)[stop]
             onward += zip(rows[model != STOP].tolist(), model[model != STOP].tolist(), strict=True)
         going = [row for row, i in onward if _reported(tell(row, schema.models[i]), row, i, ran, barred, cost, answers)]
         going = np.array(going, dtype=int)
