@@ -16,18 +16,12 @@ from pathlib import Path
 
 from .deploy.policy import Policy
 from .evaluation.baselines import omniscient, single_models
-from .evaluation.studies import Study, study
+from .evaluation.studies import Study, candidates, study
 from .logs import free_texts, read_log
 from .outcomes import Outcomes
 
 DONE, USAGE, LOG, REQUEST, OUTPUT, INTERRUPTED = 0, 2, 3, 4, 5, 130
-STRATEGIES = {
-    "routing": "routing",
-    "threshold-cascade": "threshold cascade",
-    "cascade": "cascade",
-    "cascade-routing": "cascade routing",
-    "pandora": "Pandora's box",
-}
+STRATEGIES = {kind.slug: name for name, kind in candidates().items()}
 
 
 class CommandError(Exception):

@@ -18,21 +18,16 @@ from .evaluation.baselines import single_models
 from .evaluation.frontier import Frontier
 from .evaluation.simulate import Play
 from .outcomes import Outcomes
+from .strategies.base import registered
 from .theory import envelope
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart; the line styles serve greyscale.
-LINES: dict[str, dict[str, Any]] = {
-    "single models": {"color": "#7f7f7f", "linestyle": (0, (1, 1.5))},
-    "routing": {"color": "#0072b2", "linestyle": "-"},
-    "threshold cascade": {"color": "#cc79a7", "linestyle": (0, (3, 1, 1, 1, 1, 1))},
-    "cascade": {"color": "#e69f00", "linestyle": (0, (5, 1.5))},
-    "cascade routing": {"color": "#d55e00", "linestyle": (0, (6, 1, 1, 1))},
-    "Pandora's box": {"color": "#009e73", "linestyle": (0, (9, 1.5))},
-    "omniscient": {"color": "#000000", "linestyle": (0, (4, 3))},
-}
+_PALETTE = ["#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#000000"]
+# The first of it that no strategy of this library has.
+_SPARE = _PALETTE.index("#56b4e9")
 
 STYLE: dict[RcKeyType, Any] = {
     "figure.figsize": (6.0, 3.6),
@@ -47,10 +42,30 @@ STYLE: dict[RcKeyType, Any] = {
     "grid.color": "#e6e6e6",
     "grid.linewidth": 0.6,
     "axes.axisbelow": True,
-    "axes.prop_cycle": cycler(color=["#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#000000"]),
+    "axes.prop_cycle": cycler(color=_PALETTE),
     "lines.linewidth": 1.8,
     "legend.frameon": False,
 }
+
+
+def __getattr__(name: str) -> dict[str, dict[str, object]]:
+    """Return `LINES`: the colour and dashes of every strategy by its name, and of the two curves that frame all."""
+    if name != "LINES":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    lines = {"single models": {"color": "#7f7f7f", "linestyle": (0, (1, 1.5))}}
+    for kind in registered().values():
+        # A class derived from another with a name of its own is another strategy.
+        lines.setdefault(kind.name, vars(kind).get("line"))
+    lines["omniscient"] = {"color": "#000000", "linestyle": (0, (4, 3))}
+    for number, strategy in enumerate([strategy for strategy, line in lines.items() if line is None]):
+        lines[strategy] = _spare(number)
+    return lines
+
+
+def _spare(number: int) -> dict[str, object]:
+    """Return the line of a strategy that has none: dashes with so many dots between them as no other has."""
+    dots = (1, 1.5) * (number + 3)
+    return {"color": _PALETTE[(_SPARE + number) % len(_PALETTE)], "linestyle": (0, (7, 1.5, *dots))}
 
 
 def plane(outcomes: Outcomes, *, ax: Axes | None = None) -> Axes:
@@ -109,12 +124,12 @@ def frontiers(curves: Sequence[Frontier], *, ax: Axes | None = None, **line: Any
     """
     if not len(curves):
         raise ValueError("there is no curve to draw: give at least one.")
-    ax = _axes(ax)
+    ax, lines = _axes(ax), __getattr__("LINES")
     for curve in curves:
         start = int(curve.cost.argmin())  # no budget buys the points before the cheapest
         end = max(curve.budget[-1], curve.outcomes.cost.mean(axis=0).max())
         points = np.append(curve.budget[start:], end), np.append(curve.quality[start:], curve.quality[-1])
-        ax.plot(*points, **{"label": curve.name, **LINES.get(curve.name, {}), **line})
+        ax.plot(*points, **{"label": curve.name, **lines.get(curve.name, {}), **line})
     ax.set(xlabel=cost_label("mean cost per query", curves[0].outcomes), ylabel="mean quality")
     ax.legend(loc="lower right")
     return ax

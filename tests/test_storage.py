@@ -215,8 +215,8 @@ def document(tmp_path_factory):
     ("old", "new", "message"),
     [
         ('"format": "cascade_lib policy"', '"format": "recipe"', 'lacks the line "format"'),
-        ('"version": 3', '"version": 4', "of version 4, but this library reads version 3: update it"),
-        ('"version": 3', '"version": 1', "of version 1, which is no longer read: fit the policy anew"),
+        ('"version": 4', '"version": 5', "of version 5, but this library reads version 4: update it"),
+        ('"version": 4', '"version": 3', "of version 3, which is no longer read: fit the policy anew"),
         ('"class": "Router"', '"class": "Bandit"', "there is no strategy 'Bandit'; there are Router"),
         ('"gamma": ', '"gamma": 2', "gamma is 2"),
         ('"lam": ', '"lam": "nan", "mal": ', "must have format, version"),
@@ -236,7 +236,7 @@ def test_a_damaged_file_is_refused(document, old, new, message, tmp_path):
 
 
 def trees_of(tree):
-    return tree["estimator"]["states"][0]["quality"]["columns"]["fits"][0]
+    return tree["estimator"]["numbers"]["states"][0]["quality"]["columns"]["fits"][0]
 
 
 def loop(tree):
@@ -272,7 +272,7 @@ HOSTILE = {
     "huge and negative": lambda tree: trees_of(tree)["root"].update(shape=[-(10**9)]),
     "pipeline with memory": lambda tree: trees_of(tree).update(kind="pipeline", memory="folder"),
     "option of a learner": lambda tree: trees_of(tree).update(n_jobs=400),
-    "text from a file": lambda tree: tree["estimator"]["reader"]["features"].update(input="filename"),
+    "text from a file": lambda tree: tree["estimator"]["numbers"]["reader"]["features"].update(input="filename"),
     "object array": lambda tree: trees_of(tree)["value"].update(dtype="O"),
     "deep nesting": deep,
     "more bytes than declared": bomb,

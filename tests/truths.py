@@ -6,17 +6,14 @@ from scipy.integrate import quad
 from scipy.optimize import linprog
 from scipy.stats import norm
 
-from cascade_lib import Cascade, CascadeRouter, Outcomes, PandoraRouter, Router, TabulatedEstimator, ThresholdCascade
+from cascade_lib import CascadeRouter, Outcomes, TabulatedEstimator
+from cascade_lib.strategies.base import registered
 
-# What all strategies must do is tested on these: each class, and the variants whose rule differs.
+# What all strategies must do is tested on these: each class of the library, and the variants whose rule differs.
 STRATEGIES = [
-    Router(),
-    ThresholdCascade(),
-    Cascade(),
-    CascadeRouter(),
+    *(kind() for kind in registered().values() if kind.__module__.startswith("cascade_lib.")),
     CascadeRouter(greedy=True),
     CascadeRouter(expect=False),
-    PandoraRouter(),
 ]
 
 # Values on a coarse grid make ties, equal costs, dominated models and zero costs the rule rather than the exception.

@@ -227,7 +227,7 @@ class Policy:
         Raises
         ------
         TypeError
-            If the estimator is not one that learns.
+            If the estimator has no way to become names and numbers; see `save`.
         ValueError
             If there are too many sets. The message says how to have fewer.
         """
@@ -241,13 +241,14 @@ class Policy:
 
         The file holds all that decisions about new queries need, for every set of models that the strategy may come to
         have run, whichever models fail: fitted numbers, names of models and features, and the levels of columns of
-        labels. It holds no training query, no prompt, no name of a query and no code. See `storage`.
+        labels. It holds no training query, no prompt, no name of a query and no code. See `serialization`.
 
         Raises
         ------
         TypeError
-            If the estimator is not a `LearnedEstimator`, or a learner or transformer of it, or the strategy, is not
-            among those that a file can hold. The message lists these.
+            If the estimator cannot become a `StoredEstimator`, as a `LearnedEstimator` can; if a learner or transformer
+            of it is not among those that a file can hold; or if the strategy is not of a registered class or has an
+            option that is not plain. The message says what is needed.
         ValueError
             If the strategy may reach too many sets of models. The message says how to have fewer.
         """
@@ -265,7 +266,8 @@ class Policy:
         Raises
         ------
         ValueError
-            If the file is damaged, too large, or of another version. Nothing is built before it has been checked.
+            If the file is damaged, too large, of another version, or names a class that is not registered: the module
+            of an author's class must be imported first. Nothing is built before it has been checked.
         """
         from . import serialization
 

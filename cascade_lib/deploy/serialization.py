@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from inspect import signature
 from itertools import chain, combinations
@@ -21,19 +21,16 @@ from pathlib import Path
 import numpy as np
 
 from .._packing import exactly, listed
-from ..estimators._fitted import MOST_MODELS, MOST_STATES, FittedEstimator
-from ..estimators.learned import LearnedEstimator
-from ..strategies.base import Strategy, everyone
-from ..strategies.cascade_routing import CascadeRouter
-from ..strategies.cascading import Cascade, ThresholdCascade
-from ..strategies.pandora import PandoraRouter
-from ..strategies.routing import Router
+from ..estimators import base as estimators
+from ..estimators._fitted import MOST_MODELS, MOST_STATES
+from ..estimators.base import StoredEstimator
+from ..strategies.base import Strategy, everyone, registered
 from .policy import Calibration, Policy
 from .session import Schema
 
-FORMAT, VERSION = "cascade_lib policy", 3
-STRATEGIES = {kind.__name__: kind for kind in (Router, ThresholdCascade, Cascade, CascadeRouter, PandoraRouter)}
+FORMAT, VERSION = "cascade_lib policy", 4
 _LARGEST_FILE, _LARGEST_ARRAYS, _MOST_VALUES, _DEEPEST = 2**30, 2**31, 4_000_000, 20
+_LONGEST_TEXT, _LARGEST_INT = 200, 2**53
 _PARTS = ("format", "version", "strategy", "lam", "gamma", "budget", "calibration", "schema", "estimator")
 
 
@@ -42,13 +39,13 @@ def save(policy: Policy, path: str | Path) -> None:
     document = {
         "format": FORMAT,
         "version": VERSION,
-        "strategy": _strategy_out(policy.strategy),
+        "strategy": strategy_out(policy.strategy),
         "lam": policy.lam,
         "gamma": policy.gamma,
         "budget": policy.budget if math.isfinite(policy.budget) else None,
         "calibration": asdict(policy.calibration),
         "schema": asdict(policy.schema),
-        "estimator": fitted(policy).stored(),
+        "estimator": _estimator_out(fitted(policy)),
     }
     path = Path(path)
     part = path.with_name(path.name + ".part")
@@ -68,7 +65,7 @@ def load(path: str | Path) -> Policy:
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ValueError(f'{path} is not a policy: it lacks the line "format": "{FORMAT}".')
     version = document.get("version")
-    if version in (1, 2):
+    if version in (1, 2, 3):
         raise ValueError(
             f"{path} is of version {version}, which is no longer read: fit the policy anew and save it again."
         )
@@ -79,16 +76,19 @@ def load(path: str | Path) -> Policy:
     try:
         _refuse_what_is_too_large(document)
         return _policy_in(document)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise ValueError(f"{path} is a damaged policy: {error}") from error
 
 
-def fitted(policy: Policy) -> FittedEstimator:
+def fitted(policy: Policy) -> StoredEstimator:
     """Return what the estimator of a policy says of new queries at every set of models that its strategy may reach."""
-    if type(policy.estimator) not in (LearnedEstimator, FittedEstimator):
+    kind = type(policy.estimator)
+    # A method that is inherited says what an estimator of the other class says.
+    if not isinstance(policy.estimator, StoredEstimator) and "fitted" not in vars(kind):
         raise TypeError(
-            f"only a policy with a LearnedEstimator, and not one of a class derived from it, can be saved or warmed; "
-            f"this one has {type(policy.estimator).__name__}."
+            f"a policy can be saved or warmed if its estimator can become names and numbers; this one has "
+            f"{kind.__name__}: take a LearnedEstimator, derive the class from estimators.StoredEstimator, or give it "
+            "a method fitted(sets) of its own, which returns one."
         )
     return policy.estimator.fitted(reachable(policy.strategy, len(policy.schema.models)))
 
@@ -100,6 +100,7 @@ def reachable(strategy: Strategy, k: int) -> list[tuple[int, ...]]:
 
     Examples
     --------
+    >>> from cascade_lib import Cascade
     >>> reachable(Cascade([2, 0]), 3)
     [(), (0,), (2,), (0, 2), (1,)]
     """
@@ -151,12 +152,10 @@ def _policy_in(document: Mapping[str, object]) -> Policy:
     document = exactly(document, *_PARTS)
     schema = _schema_in(document["schema"])
     k = len(schema.models)
-    strategy, budget = _strategy_in(document["strategy"], k), document["budget"]
-    estimator = FittedEstimator.read(document["estimator"], schema.models)
-    if not set(reachable(strategy, k)) <= estimator.sets or not estimator.names <= {
-        *schema.features,
-        *schema.answer_features,
-    }:
+    strategy, budget = strategy_in(document["strategy"], k), document["budget"]
+    estimator = _estimator_in(document["estimator"], schema.models)
+    sets = set(reachable(strategy, k))
+    if not sets <= (estimator.sets or sets) or not estimator.names <= {*schema.features, *schema.answer_features}:
         raise ValueError("the estimates are not those of the strategy and of the features named.")
     return Policy(
         strategy=strategy,
@@ -189,21 +188,57 @@ def _calibration_in(stored: object) -> Calibration:
     return Calibration(queries, **{name: _in_range(name, stored[name]) for name in figures})
 
 
-def _strategy_out(strategy: Strategy) -> dict[str, object]:
+def _estimator_out(estimator: StoredEstimator) -> dict[str, object]:
+    kind = type(estimator).__name__
+    if estimators.registered().get(kind) is not type(estimator):
+        raise TypeError(
+            f"an estimator must become one of {', '.join(estimators.registered())} to be saved; this one is a {kind}: "
+            "derive that class from estimators.StoredEstimator, under a name that does not begin with _."
+        )
+    return {"class": kind, "numbers": estimator.stored()}
+
+
+def _estimator_in(stored: object, models: Sequence[str]) -> StoredEstimator:
+    stored = exactly(stored, "class", "numbers")
+    return _named("estimator", stored["class"], estimators.registered()).read(stored["numbers"], models)
+
+
+def strategy_out(strategy: Strategy) -> dict[str, object]:
+    """Return a strategy as plain values: its class, the options of that and its step prices.
+
+    Raises
+    ------
+    TypeError
+        If its class is not registered, or an option is neither None, True, False, a finite number, a short text nor a
+        sequence of whole numbers.
+
+    Examples
+    --------
+    >>> from cascade_lib import Cascade
+    >>> strategy_out(Cascade([2, 0]))
+    {'class': 'Cascade', 'options': {'order': [2, 0], 'expect': True}, 'step_prices': None}
+    """
     kind = type(strategy).__name__
-    if STRATEGIES.get(kind) is not type(strategy):
-        raise TypeError(f"strategy must be one of {', '.join(STRATEGIES)} to be saved; got {strategy!r}.")
-    options = {name: getattr(strategy, name) for name in signature(type(strategy)).parameters}
+    if registered().get(kind) is not type(strategy):
+        raise TypeError(
+            f"a strategy must be of a registered class to be saved, {', '.join(registered())}; got {strategy!r}."
+        )
+    options = {name: _option_out(strategy, name) for name in signature(type(strategy)).parameters}
     return {"class": kind, "options": options, "step_prices": strategy.step_prices}
 
 
-def _strategy_in(stored: object, k: int) -> Strategy:
+def strategy_in(stored: object, k: int) -> Strategy:
+    """Return the strategy that was stored, for k models.
+
+    Raises
+    ------
+    ValueError
+        If its class is not registered, or the options are not those of its class.
+    """
     stored = exactly(stored, "class", "options", "step_prices")
-    kind, options, prices = stored["class"], stored["options"], stored["step_prices"]
-    if type(kind) is not str or kind not in STRATEGIES:
-        raise ValueError(f"there is no strategy {str(kind)[:40]!r}; there are {', '.join(STRATEGIES)}.")
-    options = exactly(options, *signature(STRATEGIES[kind]).parameters)
-    strategy = STRATEGIES[kind](**{name: _option_in(name, value) for name, value in options.items()})
+    kind, prices = _named("strategy", stored["class"], registered()), stored["step_prices"]
+    options = exactly(stored["options"], *signature(kind).parameters)
+    strategy = kind(**{name: _option_in(name, value) for name, value in options.items()})
     everyone(getattr(strategy, "order", None), k)
     if prices is not None:
         if not isinstance(prices, list) or len(prices) != k:
@@ -212,17 +247,39 @@ def _strategy_in(stored: object, k: int) -> Strategy:
     return strategy
 
 
+def _named(what: str, name: object, kinds: Mapping[str, type]) -> type:
+    """Return the registered class of this name; no other can be meant by a file."""
+    if type(name) is not str or name not in kinds:
+        raise ValueError(
+            f"there is no {what} {str(name)[:40]!r}; there are {', '.join(kinds)}. The module that defines a class of "
+            "your own must be imported before a policy with it is loaded."
+        )
+    return kinds[name]
+
+
+def _option_out(strategy: Strategy, name: str) -> object:
+    if not hasattr(strategy, name):
+        raise TypeError(f"the option {name} of {type(strategy).__name__} cannot be saved: keep it as an attribute.")
+    value = getattr(strategy, name)
+    value = list(value) if isinstance(value, tuple) else value
+    try:
+        return _option_in(name, value)
+    except ValueError as error:
+        raise TypeError(f"{strategy!r} cannot be saved: {error}") from None
+
+
 def _option_in(name: str, value: object) -> object:
-    """Return an option of a strategy: a switch, a number or positions of models, or None."""
-    if value is None or (type(value) is bool and name not in ("order", "depth", "ceiling")):
+    """Return an option of a strategy, if it is plain; the class's own constructor refuses what it cannot use."""
+    plain = value is None or type(value) is bool or (type(value) is str and len(value) <= _LONGEST_TEXT)
+    number = type(value) in (int, float) and abs(value) <= (_LARGEST_INT if type(value) is int else np.finfo(float).max)
+    if plain or number:
         return value
-    if name == "order":
+    if isinstance(value, list):
         return listed(value, int, MOST_MODELS)
-    if name == "depth" and type(value) is int and 1 <= value <= MOST_MODELS:
-        return value
-    if name == "ceiling":
-        return _in_range(name, value)
-    raise ValueError(f"the option {name} cannot be {str(value)[:40]}.")
+    raise ValueError(
+        f"the option {name} cannot be {str(value)[:40]}: it must be None, True, False, a finite number, a text of at "
+        f"most {_LONGEST_TEXT} characters, or a list of whole numbers."
+    )
 
 
 def _in_range(name: str, value: object, *, low: float = -np.inf, high: float = np.finfo(float).max) -> float:

@@ -1,4 +1,4 @@
-from .base import Beliefs, Estimator, evidence_for
+from .base import Beliefs, Estimator, StoredEstimator, evidence_for
 from .diagnostics import Diagnosis, diagnose
 from .joint import JointGaussianEstimator
 from .latent import LatentClassEstimator
@@ -14,6 +14,7 @@ __all__ = [
     "LatentClassEstimator",
     "LearnedEstimator",
     "NoisyEstimator",
+    "StoredEstimator",
     "TabulatedEstimator",
     "default_estimator",
     "diagnose",

@@ -13,7 +13,7 @@ from ._encoding import Encoder, Reader, Recent, beside
 from ._predictors import Estimate
 from ._revisions import Changes
 from ._texts import TextReader
-from .base import Beliefs
+from .base import Beliefs, StoredEstimator
 
 FUTURES = ("independent", "joint", "empirical")
 # Queries whose encoded features are kept, as each is asked about again after every call.
@@ -31,7 +31,7 @@ class State:
     change: Changes
 
 
-class FittedEstimator:
+class FittedEstimator(StoredEstimator):
     """Says of new queries what a `LearnedEstimator` says, from its fitted numbers; it knows no training query.
 
     Parameters
@@ -90,10 +90,6 @@ class FittedEstimator:
     def names(self) -> set[str]:
         """The features of queries and answers that are read."""
         return self._reader.names
-
-    def fitted(self, sets: Sequence[tuple[int, ...]]) -> FittedEstimator:
-        """Return itself: nothing is left to fit."""
-        return self
 
     def _nearest(self, ran: np.ndarray) -> tuple[int, ...]:
         members = tuple(np.flatnonzero(ran).tolist())

@@ -7,14 +7,19 @@ estimators' business.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 
+from .._registry import Registry
 from ..outcomes import Evidence, Outcomes
 from ..theory.distributions import Gaussian
 from ..theory.maximum import Law
+
+_KINDS = Registry(__package__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,3 +167,63 @@ def _refuse(who: str, name: str, table: np.ndarray, bad: np.ndarray, rule: str) 
             f"the beliefs of {who} have a {name} of {table[row, model]:g} for query {row} of those asked about and "
             f"model {model}: {rule}."
         )
+
+
+class StoredEstimator(Estimator, ABC):
+    """An estimator that is nothing but names and numbers, so that a policy file can hold it.
+
+    Derived classes are registered under their name. An estimator that is not one, e.g. since it knows its training
+    queries, can be saved too if its own class has a method ``fitted(sets)`` that returns a `StoredEstimator` for new
+    queries; `sets` are the sets of models that may come to have run, each by rising positions.
+
+    Attributes
+    ----------
+    sets : set of tuple of int, or None
+        The sets of models after which it can be asked. None, the default, for all.
+    names : set of str
+        The features of queries and answers that it reads. Default: none.
+    """
+
+    sets: Set[tuple[int, ...]] | None = None
+    names: Set[str] = frozenset()
+
+    def __init_subclass__(cls, **options: object) -> None:
+        """Register the class; see `Registry.add`."""
+        super().__init_subclass__(**options)
+        _KINDS.add(cls)
+
+    def fitted(self, sets: Sequence[tuple[int, ...]]) -> Self:
+        """Return itself: nothing is left to fit."""
+        return self
+
+    @abstractmethod
+    def stored(self) -> dict[str, object]:
+        """Return it as plain values that JSON can hold: finite numbers, texts, lists and mappings of these.
+
+        Raises
+        ------
+        TypeError
+            If a part of it is not known as numbers.
+        """
+
+    @classmethod
+    @abstractmethod
+    def read(cls, stored: object, models: Sequence[str]) -> Self:
+        """Return what was stored, for the pool `models`.
+
+        Raises
+        ------
+        ValueError
+            If anything else is stored. All of it must be checked before anything is built: a file may hold anything.
+        """
+
+
+def registered() -> dict[str, type[StoredEstimator]]:
+    """Return all classes that a policy file can hold, by the name of the class.
+
+    Examples
+    --------
+    >>> list(registered())
+    ['FittedEstimator']
+    """
+    return _KINDS.all()

@@ -22,11 +22,7 @@ from ..deploy.policy import Policy
 from ..estimators.diagnostics import Diagnosis, diagnose
 from ..estimators.learned import LearnedEstimator, default_estimator
 from ..outcomes import Outcomes
-from ..strategies.base import Strategy
-from ..strategies.cascade_routing import CascadeRouter
-from ..strategies.cascading import Cascade, ThresholdCascade
-from ..strategies.pandora import PandoraRouter
-from ..strategies.routing import Router
+from ..strategies.base import Strategy, registered
 from .baselines import omniscient, single_models
 from .bootstrap import Comparison
 from .frontier import Frontier
@@ -300,14 +296,16 @@ def study(
     return Study(train, calibration, held_out, estimator, strategies, curves, resamples, seed)
 
 
+def candidates() -> dict[str, type[Strategy]]:
+    """Return the classes that a study tries, by their names: those that say themselves what is to be tried of them."""
+    return {kind.name: kind for kind in registered().values() if "suggested" in vars(kind)}
+
+
 def _strategies(train: Outcomes, depth: int | None, *, ceiling: float) -> dict[str, Strategy]:
     """Return the strategies from the simplest to the most general, for a quality of at most `ceiling`."""
-    order = np.argsort(train.cost.mean(axis=0), kind="stable").tolist()
-    unified = CascadeRouter(depth=depth or _affordable(train.k))
-    found: list[Strategy] = [Router(), ThresholdCascade(order, ceiling=ceiling), Cascade(order), unified]
-    if depth is None and _affordable(train.k) is None:
-        found.append(PandoraRouter())
-    return {strategy.name: strategy for strategy in found}
+    depth = depth or _affordable(train.k)
+    found = {name: kind.suggested(train, depth=depth, ceiling=ceiling) for name, kind in candidates().items()}
+    return {name: strategy for name, strategy in found.items() if strategy is not None}
 
 
 def _affordable(k: int) -> int | None:

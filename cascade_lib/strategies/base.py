@@ -1,18 +1,21 @@
 """What all strategies share: curve, budget, simulation and tuning follow from one decision rule.
 
 A new strategy is one class with a `name` and a method: `plans`, if it takes the best of several plans at every step,
-or `moves`, if it decides in some other way. Those of this library are in `strategies`.
+or `moves`, if it decides in some other way. `cascade_lib.testing.check_strategy` says whether it does what all must do.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from inspect import signature
+from math import inf
+from numbers import Integral
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from .._registry import Registry
 from ..estimators.base import Beliefs, Estimator
 from ..outcomes import Outcomes
 from ..theory.envelope import at_price, segments
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from ..evaluation.frontier import Frontier
     from ..evaluation.simulate import Play
 
+
+_KINDS = Registry(__package__)
 
 STOP = -1
 """Stands where a model's position would, when nothing more is run."""
@@ -58,6 +63,9 @@ class Plans(NamedTuple):
 class Strategy(ABC):
     r"""A rule that decides, at every price λ, which model to run next or whether to stop.
 
+    Every derived class that has a `name` is registered under the name of the class, unless that begins with an
+    underscore. So it can be saved, drawn and, if it has a `suggested` of its own, compared by `study`.
+
     Attributes
     ----------
     name : str
@@ -68,12 +76,44 @@ class Strategy(ABC):
         Positions of the models in the order in which the members of a plan run; None for that of the columns.
     step_prices : tuple of k positive floats, or None
         Weights w: after j calls the price is :math:`w_j \lambda`. None for one price at every step.
+    slug : str
+        What the class is called on the command line. Default: its name with hyphens for spaces.
+    rank : float
+        Where the class stands in lists of strategies, which go from the simplest to the most general. Default: last.
+    line : mapping, optional
+        Its colour and dashes in figures, as options of ``Axes.plot``. Default: some that no other class has.
     """
 
     name: str
+    slug: str
+    rank: float = inf
+    line: Mapping[str, object] | None = None
     depth: int | None = None
     order: tuple[int, ...] | None = None
     step_prices: tuple[float, ...] | None = None
+
+    def __init_subclass__(cls, **options: object) -> None:
+        """Register the class; see `Registry.add`."""
+        super().__init_subclass__(**options)
+        if hasattr(cls, "name"):
+            _KINDS.add(cls)
+        if isinstance(vars(cls).get("name"), str) and "slug" not in vars(cls):
+            cls.slug = cls.name.replace(" ", "-")
+
+    @classmethod
+    def suggested(cls, train: Outcomes, *, depth: int | None, ceiling: float) -> Strategy | None:
+        """Return the strategy of this class that `study` is to try, or None. A class without its own is not tried.
+
+        Parameters
+        ----------
+        train : Outcomes
+            The queries that estimates are learned from.
+        depth : int or None
+            The largest number of models per query; None if all sets of models may be learned.
+        ceiling : float
+            The largest quality.
+        """
+        return None
 
     @abstractmethod
     def moves(self, beliefs: Beliefs) -> Moves:
@@ -258,6 +298,20 @@ class PlanningStrategy(Strategy):
         return Moves(segs.row, model, segs.high, segs.low)
 
 
+def registered() -> dict[str, type[Strategy]]:
+    """Return all classes of strategies by the name of the class, from the simplest to the most general.
+
+    Those of this library are always among them, those of other authors once their module has been imported.
+
+    Examples
+    --------
+    >>> list(registered())[:3]
+    ['Router', 'ThresholdCascade', 'Cascade']
+    """
+    # A rank that is inherited is another's.
+    return dict(sorted(_KINDS.all().items(), key=lambda entry: vars(entry[1]).get("rank", inf)))
+
+
 def chain(order: tuple[int, ...] | None, k: int) -> np.ndarray:
     """Return the models in the order in which they run; by default all of them in the order of the columns."""
     result = np.arange(k) if order is None else np.array(order, dtype=int)
@@ -284,4 +338,15 @@ def open_to(order: tuple[int, ...] | None, beliefs: Beliefs) -> np.ndarray:
 
 def whole_numbers(order: Sequence[int] | None) -> tuple[int, ...] | None:
     """Return positions of models as a tuple of Python's own integers."""
-    return None if order is None else tuple(int(i) for i in order)
+    if order is None:
+        return None
+    if isinstance(order, str) or not np.iterable(order) or not all(isinstance(i, Integral) for i in order):
+        raise TypeError(f"order must be a sequence of positions of models, whole numbers; got {order!r}.")
+    return tuple(int(i) for i in order)
+
+
+def switch(name: str, value: bool) -> bool:
+    """Return an option that is on or off, and refuse anything else."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False; got {value!r}.")
+    return bool(value)

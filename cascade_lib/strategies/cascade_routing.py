@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
+from typing import ClassVar
 
 import numpy as np
 
 from ..estimators.base import Beliefs
+from ..outcomes import Outcomes
 from ..theory.maximum import subset_sums, subsets
-from .base import PlanningStrategy, Plans, open_to, whole_numbers
+from .base import PlanningStrategy, Plans, open_to, switch, whole_numbers
 
 
 class CascadeRouter(PlanningStrategy):
@@ -55,7 +58,8 @@ class CascadeRouter(PlanningStrategy):
            [ True, False]])
     """
 
-    name = "cascade routing"
+    name, rank = "cascade routing", 4
+    line: ClassVar = {"color": "#d55e00", "linestyle": (0, (6, 1, 1, 1))}
 
     def __init__(
         self,
@@ -66,10 +70,18 @@ class CascadeRouter(PlanningStrategy):
         prune: bool = False,
         order: Sequence[int] | None = None,
     ) -> None:
+        if depth is not None and (not isinstance(depth, Integral) or isinstance(depth, bool)):
+            raise TypeError(f"depth must be a whole number of models; got {depth!r}.")
         if depth is not None and depth < 1:
             raise ValueError(f"depth must be at least 1 model per query; got {depth}.")
-        self.depth, self.greedy, self.expect, self.prune = depth, greedy, expect, prune
-        self.order = whole_numbers(order)
+        self.depth = None if depth is None else int(depth)
+        self.greedy, self.expect = switch("greedy", greedy), switch("expect", expect)
+        self.prune, self.order = switch("prune", prune), whole_numbers(order)
+
+    @classmethod
+    def suggested(cls, train: Outcomes, *, depth: int | None, ceiling: float) -> CascadeRouter:
+        """Return the one with this depth."""
+        return cls(depth=depth)
 
     def hopeless(self, beliefs: Beliefs, lam: np.ndarray) -> np.ndarray | None:
         """Return where running a model next would lose even at the price `lam`: by the lemma, no optimal set has it."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
+from numbers import Real
+from typing import ClassVar
 
 import numpy as np
 
 from ..estimators.base import Beliefs, Estimator
 from ..evaluation.frontier import Frontier
 from ..outcomes import Outcomes
-from .base import PlanningStrategy, Plans, everyone, open_to, whole_numbers
+from .base import PlanningStrategy, Plans, everyone, open_to, switch, whole_numbers
 
 # The quality of a perfect answer, if nothing else is said, and by how much rounding may exceed it.
 _PERFECT, _ROUNDING = 1.0, 1e-12
@@ -57,11 +60,17 @@ class Cascade(_InOrder):
            [ True, False]])
     """
 
-    name = "cascade"
+    name, rank = "cascade", 3
+    line: ClassVar = {"color": "#e69f00", "linestyle": (0, (5, 1.5))}
 
     def __init__(self, order: Sequence[int] | None = None, *, expect: bool = True) -> None:
         super().__init__(order)
-        self.expect = expect
+        self.expect = switch("expect", expect)
+
+    @classmethod
+    def suggested(cls, train: Outcomes, *, depth: int | None, ceiling: float) -> Cascade:
+        """Return the one that begins with the cheapest model."""
+        return cls(_cheapest_first(train))
 
     def plans(self, beliefs: Beliefs) -> Plans:
         """Return one plan for each prefix that is at least as long as what has run."""
@@ -107,11 +116,21 @@ class ThresholdCascade(_InOrder):
            [ True, False]])
     """
 
-    name = "threshold cascade"
+    name, rank = "threshold cascade", 2
+    line: ClassVar = {"color": "#cc79a7", "linestyle": (0, (3, 1, 1, 1, 1, 1))}
 
     def __init__(self, order: Sequence[int] | None = None, *, ceiling: float | None = None) -> None:
         super().__init__(order)
-        self.ceiling = ceiling
+        if ceiling is not None and (
+            isinstance(ceiling, bool) or not isinstance(ceiling, Real) or not isfinite(ceiling)
+        ):
+            raise TypeError(f"ceiling must be a finite number, the largest quality; got {ceiling!r}.")
+        self.ceiling = None if ceiling is None else float(ceiling)
+
+    @classmethod
+    def suggested(cls, train: Outcomes, *, depth: int | None, ceiling: float) -> ThresholdCascade:
+        """Return the one that begins with the cheapest model and may ask for the best quality."""
+        return cls(_cheapest_first(train), ceiling=ceiling)
 
     def plans(self, beliefs: Beliefs) -> Plans:
         """Return two plans: stop with the last answer, or run the next model and hope for the best."""
@@ -140,3 +159,7 @@ class ThresholdCascade(_InOrder):
     def _last(self, beliefs: Beliefs) -> int:
         order = everyone(self.order, len(beliefs.ran))
         return int(order[beliefs.ran[order]][-1])
+
+
+def _cheapest_first(train: Outcomes) -> list[int]:
+    return np.argsort(train.cost.mean(axis=0), kind="stable").tolist()

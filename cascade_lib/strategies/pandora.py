@@ -6,9 +6,12 @@ Weitzman's rule knows that it may stop at every step, and needs one number for e
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from ..estimators.base import Beliefs
+from ..outcomes import Outcomes
 from ..theory.envelope import segments
 from ..theory.maximum import Law
 from .base import STOP, Moves, Strategy
@@ -58,7 +61,13 @@ class PandoraRouter(Strategy):
     array([[ 1, -1]])
     """
 
-    name = "Pandora's box"
+    name, slug, rank = "Pandora's box", "pandora", 5
+    line: ClassVar = {"color": "#009e73", "linestyle": (0, (9, 1.5))}
+
+    @classmethod
+    def suggested(cls, train: Outcomes, *, depth: int | None, ceiling: float) -> PandoraRouter | None:
+        """Return the one there is, unless depth is limited: it has no limit."""
+        return cls() if depth is None else None
 
     def moves(self, beliefs: Beliefs) -> Moves:
         """Return the model of the highest reservation value, or STOP, on every stretch of prices."""

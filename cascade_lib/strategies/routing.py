@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from ..estimators.base import Beliefs
+from ..outcomes import Outcomes
 from .base import PlanningStrategy, Plans
 
 
@@ -29,8 +32,14 @@ class Router(PlanningStrategy):
     Policy(routing, lam=0.175, gamma=1, budget=1)
     """
 
-    name = "routing"
+    name, rank = "routing", 1
+    line: ClassVar = {"color": "#0072b2", "linestyle": "-"}
     depth = 1
+
+    @classmethod
+    def suggested(cls, train: Outcomes, *, depth: int | None, ceiling: float) -> Router:
+        """Return the one there is."""
+        return cls()
 
     def plans(self, beliefs: Beliefs) -> Plans:
         """Return one plan for each model: run it."""
