@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
 
 
-class Registry:
+class Registry(Generic[T]):
     """The classes of one kind: those of a room of this library, and those of authors elsewhere.
 
     Parameters
@@ -15,9 +18,10 @@ class Registry:
     """
 
     def __init__(self, room: str) -> None:
-        self._room, self._kinds = room, {}
+        self._room = room
+        self._kinds: dict[str, type[T]] = {}
 
-    def add(self, kind: type) -> None:
+    def add(self, kind: type[T]) -> None:
         """Register a class, unless its name begins with an underscore; one that is defined again replaces the first.
 
         Raises
@@ -34,7 +38,7 @@ class Registry:
         if not kind.__name__.startswith("_"):
             self._kinds[kind.__name__] = kind
 
-    def all(self) -> dict[str, type]:
+    def all(self) -> dict[str, type[T]]:
         """Return all classes by name, in the order in which they were defined."""
         room = import_module(self._room)
         for name in room.__all__:

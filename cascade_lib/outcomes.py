@@ -478,7 +478,7 @@ class Evidence:
         AttributeError
             For all others, and for live queries.
         """
-        if not self._shows_truth:
+        if not self._shows_truth or self._source is None:
             raise AttributeError(
                 "this evidence does not show the truth: an estimator that simulates asks for it by the class attribute "
                 "`simulated = True` (or outcomes.evidence(ran, truth=True) where you call it yourself), and live "

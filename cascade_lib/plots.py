@@ -48,11 +48,11 @@ STYLE: dict[RcKeyType, Any] = {
 }
 
 
-def __getattr__(name: str) -> dict[str, dict[str, object]]:
+def __getattr__(name: str) -> dict[str, dict[str, Any]]:
     """Return `LINES`: the colour and dashes of every strategy by its name, and of the two curves that frame all."""
     if name != "LINES":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    lines = {"single models": {"color": "#7f7f7f", "linestyle": (0, (1, 1.5))}}
+    lines: dict[str, Any] = {"single models": {"color": "#7f7f7f", "linestyle": (0, (1, 1.5))}}
     for kind in registered().values():
         # A class derived from another with a name of its own is another strategy.
         lines.setdefault(kind.name, vars(kind).get("line"))

@@ -13,6 +13,7 @@ from copy import copy
 from dataclasses import dataclass
 from inspect import signature
 from itertools import product
+from typing import TypeVar
 
 import numpy as np
 
@@ -27,6 +28,9 @@ from .strategies.base import STOP, Moves, PlanningStrategy, Plans, Strategy
 # Means of costs and qualities are equal if they differ by no more: they may be added in another order.
 _ROUNDING = 1e-9
 _QUERIES, _BREAKPOINTS = 24, 6
+
+T = TypeVar("T")
+Draw = Callable[[tuple[int, int]], np.ndarray]
 
 
 def check_strategy(strategy: Strategy, *, seed: int = 0) -> None:
@@ -67,7 +71,7 @@ def check_strategy(strategy: Strategy, *, seed: int = 0) -> None:
                 _check_choice(strategy, beliefs, where)
         # Where models are ruled out values are rounded otherwise, so that ties may fall to their other side.
         free = copy(strategy)
-        free.hopeless = lambda beliefs, lam: None
+        vars(free)["hopeless"] = lambda beliefs, lam: None
         _check_walk(free, scene)
         _check_budgets(free, scene)
         _check_hopeless(strategy, free, scene)
@@ -78,13 +82,13 @@ def _require(fine: bool | np.bool_, where: object, sentence: str) -> None:
         raise AssertionError(f"{where}: {sentence}.")
 
 
-def _require_rows(fine: np.ndarray, where: object, sentence: Callable[[int], str]) -> None:
+def _require_rows(fine: np.ndarray | np.bool_, where: object, sentence: Callable[[int], str]) -> None:
     """Require something of every row; the sentence is about the first for which it is not so."""
     if not fine.all():
         _require(False, where, sentence(int(np.flatnonzero(~fine)[0])))
 
 
-def _asked(where: object, what: str, ask: Callable[..., object], *arguments: object) -> object:
+def _asked(where: object, what: str, ask: Callable[..., T], *arguments: object) -> T:
     """Return what a method says; one that raises an error has said nothing."""
     try:
         return ask(*arguments)
@@ -109,7 +113,10 @@ class _Scene:
 
 def _scenes(strategy: Strategy, rng: np.random.Generator) -> Iterator[_Scene]:
     k = len(strategy.step_prices or ()) or max(3, 1 + max(strategy.order or (0,)))
-    grid = lambda shape: rng.integers(0, 5, shape) / 4  # noqa: E731
+
+    def grid(shape: tuple[int, int]) -> np.ndarray:
+        return rng.integers(0, 5, shape) / 4
+
     yield _scene("random pool", rng.random, rng.random, (_QUERIES, k))
     yield _scene("pool with ties", grid, grid, (_QUERIES, k))
     yield _scene("pool of free models", rng.random, np.zeros, (_QUERIES, k))
@@ -118,7 +125,7 @@ def _scenes(strategy: Strategy, rng: np.random.Generator) -> Iterator[_Scene]:
         yield _scene("pool of one model", rng.random, rng.random, (_QUERIES, 1))
 
 
-def _scene(name: str, quality: Callable, cost: Callable, shape: tuple[int, int]) -> _Scene:
+def _scene(name: str, quality: Draw, cost: Draw, shape: tuple[int, int]) -> _Scene:
     before, after, spread = (quality(shape) for _ in range(3))
     tables = TabulatedEstimator(before, after, 0.4 * spread, cost(shape), cost(shape))
     return _Scene(name, Outcomes(quality(shape), cost(shape)), tables)
@@ -140,7 +147,9 @@ def _check_class(strategy: Strategy) -> None:
     where = type(strategy).__name__
     _require(isinstance(strategy, Strategy), where, "its class does not derive from Strategy or PlanningStrategy")
     name, depth, prices = getattr(strategy, "name", None), strategy.depth, strategy.step_prices
-    _require(isinstance(name, str) and name, where, f"name must be a text, for figures and tables; it is {name!r}")
+    _require(
+        isinstance(name, str) and name != "", where, f"name must be a text, for figures and tables; it is {name!r}"
+    )
     whole = depth is None or (isinstance(depth, int) and not isinstance(depth, bool) and depth >= 1)
     _require(whole, where, f"depth must be None or a whole number of at least 1; it is {depth!r}")
     _require(prices is None or min(prices) > 0, where, f"step_prices must be None or positive; they are {prices!r}")
@@ -323,11 +332,7 @@ def _check_hopeless(strategy: Strategy, free: Strategy, scene: _Scene) -> None:
     for price in np.geomspace(0.013, 7.7, 9):
         one = _asked(where, "hopeless", lambda price=price: strategy.play(scene.tables, scene.pool, lam=price))
         all_open = free.play(scene.tables, scene.pool, lam=price)
-        _require_rows(
-            (one.order == all_open.order).all(axis=1),
-            where,
-            lambda row, price=price: (
-                f"at the price {price:.3g} hopeless rules out a model that is run for row {row} "
-                "where nothing is ruled out"
-            ),
+        wrong = (
+            f"at the price {price:.3g} hopeless rules out a model that is run for row {{}} where nothing is ruled out"
         )
+        _require_rows((one.order == all_open.order).all(axis=1), where, wrong.format)

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
@@ -111,7 +112,7 @@ class Policy:
         if (budget is None) == (quality is None):
             raise TypeError("give either a budget (mean cost per query) or a quality to reach, and not both.")
         curve = strategy.frontier(estimator, outcomes)
-        lam, gamma = curve.price_for(budget) if quality is None else curve.price_reaching(quality)
+        lam, gamma = curve.price_reaching(quality) if quality is not None else curve.price_for(cast(float, budget))
         sides = [
             strategy.play(estimator, outcomes, lam=lam, expensive_ties=np.full(len(outcomes), expensive_ties))
             for expensive_ties in (False, True)
@@ -198,7 +199,7 @@ class Policy:
         """Toss the coin of one query: True if its ties at λ go to the most expensive choice, at probability 1 − γ."""
         return bool(np.random.default_rng(seed).random() >= self.gamma)
 
-    def resume(self, state: Mapping[str, object], *, estimator: Estimator | None = None) -> Session:
+    def resume(self, state: Mapping[str, Any], *, estimator: Estimator | None = None) -> Session:
         """Take up a session where ``session.to_dict()`` left it.
 
         Raises

@@ -17,6 +17,7 @@ from inspect import signature
 from itertools import chain, combinations
 from math import comb
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -27,6 +28,8 @@ from ..estimators.base import StoredEstimator
 from ..strategies.base import Strategy, everyone, registered
 from .policy import Calibration, Policy
 from .session import Schema
+
+T = TypeVar("T")
 
 FORMAT, VERSION = "cascade_lib policy", 4
 _LARGEST_FILE, _LARGEST_ARRAYS, _MOST_VALUES, _DEEPEST = 2**30, 2**31, 4_000_000, 20
@@ -90,7 +93,8 @@ def fitted(policy: Policy) -> StoredEstimator:
             f"{kind.__name__}: take a LearnedEstimator, derive the class from estimators.StoredEstimator, or give it "
             "a method fitted(sets) of its own, which returns one."
         )
-    return policy.estimator.fitted(reachable(policy.strategy, len(policy.schema.models)))
+    estimator: Any = policy.estimator
+    return estimator.fitted(reachable(policy.strategy, len(policy.schema.models)))
 
 
 def reachable(strategy: Strategy, k: int) -> list[tuple[int, ...]]:
@@ -247,7 +251,7 @@ def strategy_in(stored: object, k: int) -> Strategy:
     return strategy
 
 
-def _named(what: str, name: object, kinds: Mapping[str, type]) -> type:
+def _named(what: str, name: object, kinds: Mapping[str, type[T]]) -> type[T]:
     """Return the registered class of this name; no other can be meant by a file."""
     if type(name) is not str or name not in kinds:
         raise ValueError(
@@ -268,7 +272,7 @@ def _option_out(strategy: Strategy, name: str) -> object:
         raise TypeError(f"{strategy!r} cannot be saved: {error}") from None
 
 
-def _option_in(name: str, value: object) -> object:
+def _option_in(name: str, value: Any) -> object:
     """Return an option of a strategy, if it is plain; the class's own constructor refuses what it cannot use."""
     plain = value is None or type(value) is bool or (type(value) is str and len(value) <= _LONGEST_TEXT)
     number = type(value) in (int, float) and abs(value) <= (_LARGEST_INT if type(value) is int else np.finfo(float).max)
@@ -282,7 +286,7 @@ def _option_in(name: str, value: object) -> object:
     )
 
 
-def _in_range(name: str, value: object, *, low: float = -np.inf, high: float = np.finfo(float).max) -> float:
+def _in_range(name: str, value: Any, *, low: float = -np.inf, high: float = np.finfo(float).max) -> float:
     if type(value) not in (int, float):
         raise ValueError(f"{name} must be a number; it is {str(value)[:40]!r}.")
     number = float(value)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -99,7 +100,7 @@ def _numeric(table: np.ndarray) -> bool:
     return pd.api.types.infer_dtype(table.ravel(), skipna=True) not in ("string", "categorical")
 
 
-def _value(model: str, name: str, value: object, number: bool) -> object:
+def _value(model: str, name: str, value: Any, number: bool) -> object:
     if value is None or value != value:  # only NaN differs from itself
         return np.nan
     if not number:
@@ -154,7 +155,7 @@ class Session:
         self._name, self._lam, self._expensive_ties = name, lam, expensive_ties
         ran, barred, spent, self._answers = schema.nothing_known(1)
         self._ran, self._barred, self._spent = ran[0], barred[0], spent[0]
-        self._steps: list[dict[str, object]] = []
+        self._steps: list[dict[str, Any]] = []
         self._thought: Beliefs | None = None
         self._lock = threading.RLock()
         # A feature that cannot be read is refused now and not at the first question.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -58,6 +59,7 @@ class FittedEstimator(StoredEstimator):
     ) -> None:
         self.models_, self.future, self.seed = tuple(models), future, seed
         self._reader, self._states, self._recent = reader, dict(states), Recent(KEPT)
+        self.sets, self.names = set(self._states), reader.names
 
     def beliefs(self, evidence: Evidence, rows: np.ndarray | None = None) -> Beliefs:
         """Return beliefs about the queries at positions `rows`; default: about all.
@@ -74,22 +76,12 @@ class FittedEstimator(StoredEstimator):
         state, encoded = self._states[members], self._recent.get(evidence.query, self._reader.queries)
         known = beside([encoded[rows], *self._reader.answers(evidence, members, rows)])
         mean, cost = state.quality.predict(known), evidence.cost[rows]
-        if not ran.all():
+        if state.cost is not None and not ran.all():
             cost = np.where(ran, cost, state.cost.predict(beside([known, cost[:, members]])))
         spread, law = state.change.laws(mean, self.future, self.seed)
         if len(members) < ran.sum():
             spread, law = np.where(ran, 0.0, spread), None
         return Beliefs(ran=ran, mean=mean, spread=spread, cost=cost, law=law)
-
-    @property
-    def sets(self) -> set[tuple[int, ...]]:
-        """The sets of models that something is known of."""
-        return set(self._states)
-
-    @property
-    def names(self) -> set[str]:
-        """The features of queries and answers that are read."""
-        return self._reader.names
 
     def _nearest(self, ran: np.ndarray) -> tuple[int, ...]:
         members = tuple(np.flatnonzero(ran).tolist())
@@ -119,7 +111,7 @@ class FittedEstimator(StoredEstimator):
         return {"future": self.future, "seed": self.seed, "reader": self._reader.stored(), "states": states}
 
     @classmethod
-    def read(cls, stored: object, models: Sequence[str]) -> FittedEstimator:
+    def read(cls, stored: object, models: Sequence[str]) -> Self:
         """Return what was stored, provided that all of its parts fit together."""
         stored = exactly(stored, "future", "seed", "reader", "states")
         if stored["future"] not in FUTURES:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from scipy import sparse
@@ -44,6 +44,9 @@ class Predictor(Protocol):
 
     def predict(self, known: Table) -> np.ndarray:
         """Return predictions, shape (m, s)."""
+
+    def stored(self) -> dict[str, object]:
+        """Return it as plain values."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +184,7 @@ def _of_pipeline(fit: Pipeline) -> Predictor:
     return Linear(np.ascontiguousarray(slope), np.ascontiguousarray(intercept), linear.logistic)
 
 
-def _of_trees(trees: Sequence) -> Trees:
+def _of_trees(trees: Sequence[Any]) -> Trees:
     starts = np.cumsum([0, *(tree.node_count for tree in trees)])
     place = np.arange(starts[-1])
     start = np.repeat(starts[:-1], np.diff(starts))
@@ -246,7 +249,7 @@ class Columns:
         fits = listed(stored["fits"], dict, k)
         if len(fits) != len(groups):
             raise ValueError("there must be as many fits as groups of columns.")
-        read = {"linear": Linear.read, "trees": Trees.read}
+        read: dict[str, Callable[[object, int, int], Predictor]] = {"linear": Linear.read, "trees": Trees.read}
         if not all(type(fit.get("kind")) is str and fit["kind"] in read for fit in fits):
             raise ValueError(f"a fit must be of the kind {' or '.join(read)}.")
         pairs = zip(fits, groups, strict=True)

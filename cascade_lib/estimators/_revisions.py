@@ -87,7 +87,7 @@ class Changes:
         """Return it as plain values."""
         arrays = {name: pack(getattr(self, name), "<f8") for name in _ARRAYS}
         lists = {name: [pack(array, "<f8") for array in getattr(self, name)] for name in ("edges", "shares")}
-        return arrays | lists
+        return {**arrays, **lists}
 
     @classmethod
     def read(cls, stored: object, k: int) -> Changes:

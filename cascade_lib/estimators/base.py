@@ -19,7 +19,7 @@ from ..outcomes import Evidence, Outcomes
 from ..theory.distributions import Gaussian
 from ..theory.maximum import Law
 
-_KINDS = Registry(__package__)
+_KINDS: Registry[StoredEstimator] = Registry(__package__)
 
 
 @dataclass(frozen=True, eq=False)

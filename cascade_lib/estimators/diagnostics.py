@@ -6,8 +6,10 @@ estimates of each model just before its own call, just after it, and when all mo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,6 +19,9 @@ from sklearn.metrics import roc_auc_score
 
 from ..outcomes import Outcomes
 from .base import Estimator, ask, evidence_for
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _MOMENTS = ("before", "after", "all")
 _LEVEL = 0.95
@@ -124,11 +129,11 @@ class Diagnosis:
 
     def to_frame(self) -> pd.DataFrame:
         """Return everything in one table, one row per model."""
-        skill = self.skill.unstack()
-        skill.columns = [f"{name}_{moment}" for name, moment in skill.columns]
+        skill = pd.DataFrame(self.skill.unstack())
+        skill.columns = ["_".join(pair) for pair in skill.columns]
         return skill.loc[list(self.outcomes.models)].join(self.coverage).join(self.coherence)
 
-    def plot(self, axes=None):
+    def plot(self, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
         """Draw one reliability diagram per model, before and after its call."""
         from .. import plots
 

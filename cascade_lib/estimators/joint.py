@@ -100,7 +100,8 @@ class JointGaussianEstimator(FromSignals):
     def _posterior(
         self, outcomes: Outcomes, ran: np.ndarray, rows: np.ndarray | slice
     ) -> tuple[np.ndarray, np.ndarray, JointGaussian | None]:
-        seen, noise = _pooled(*self._signals(outcomes, rows), *np.square(self.quality_noise), ran)
+        before, after = np.square(self.quality_noise)
+        seen, noise = _pooled(*self._signals(outcomes, rows), before, after, ran)
         gain = _gain(self.covariance_, noise)
         mean = self.mean_ + (seen - self.mean_) @ gain.T
         left = self.covariance_ - gain @ self.covariance_

@@ -161,7 +161,9 @@ class LearnedEstimator(BaseEstimator):
         self._keys, self._folds = self._split(keys(train.query))
         self._train, self._recent = train, Recent(KEPT)
         self._own = self._recent.get(train.query, self._read)
-        self._quality_fits, self._cost_fits, self._changes = {}, {}, {}
+        self._quality_fits: dict[tuple[int, ...], _CrossFit] = {}
+        self._cost_fits: dict[tuple[int, ...], _CrossFit] = {}
+        self._changes: dict[tuple[int, ...], Changes] = {}
         return self
 
     def beliefs(self, evidence: Evidence, rows: np.ndarray | None = None) -> Beliefs:

@@ -94,7 +94,7 @@ class NoisyEstimator(BaseEstimator):
                 )
         if len(outcomes) < 3:
             raise ValueError(f"{len(outcomes)} queries are too few to calibrate on; at least 3 are needed.")
-        self._tables = None
+        self._tables: tuple[str, TabulatedEstimator] | None = None
         self.n_models_ = outcomes.k
         self._lines = [_regress(signals, truth) for signals, truth in self._signals(outcomes)]
         ex_ante, post_hoc, *_ = self._predictions(outcomes)
@@ -185,8 +185,7 @@ class FromSignals(BaseEstimator):
         """
         check_is_fitted(self)
         cost = self._costs.beliefs(evidence, rows).cost
-        rows = slice(None) if rows is None else rows
-        mean, spread, law = self._posterior(evidence.truth, evidence.ran, rows)
+        mean, spread, law = self._posterior(evidence.truth, evidence.ran, slice(None) if rows is None else rows)
         return Beliefs(evidence.ran, mean, spread, cost, law=law)
 
 

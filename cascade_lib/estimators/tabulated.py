@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import _checks
+from .._checks import Table
 from ..outcomes import Evidence
 from .base import Beliefs
+
+Check = Callable[[str, np.ndarray], np.ndarray]
 
 
 class TabulatedEstimator:
@@ -47,25 +52,25 @@ class TabulatedEstimator:
 
     def __init__(
         self,
-        ex_ante: ArrayLike,
-        post_hoc: ArrayLike | None = None,
+        ex_ante: Table,
+        post_hoc: Table | None = None,
         spread: ArrayLike = 0.0,
-        cost_ex_ante: ArrayLike | None = None,
-        cost_post_hoc: ArrayLike | None = None,
+        cost_ex_ante: Table | None = None,
+        cost_post_hoc: Table | None = None,
     ) -> None:
         if cost_ex_ante is None:
             raise TypeError("cost_ex_ante is missing: give the expected cost of every model, shape (n, k).")
         self.ex_ante = _checks.finite("ex_ante", _checks.table("ex_ante", ex_ante))
         shape = self.ex_ante.shape
         self.post_hoc = self._or_default("post_hoc", post_hoc, self.ex_ante, _checks.finite)
-        self.cost_ex_ante = self._or_default("cost_ex_ante", cost_ex_ante, None, _checks.non_negative)
+        self.cost_ex_ante = _checks.non_negative("cost_ex_ante", _checks.table("cost_ex_ante", cost_ex_ante, shape))
         self.cost_post_hoc = self._or_default("cost_post_hoc", cost_post_hoc, self.cost_ex_ante, _checks.non_negative)
         if np.shape(spread) not in ((), shape[1:], shape):
             raise ValueError(f"spread has shape {np.shape(spread)}; expected {shape[1:]} (per model) or {shape}.")
         spread = _checks.table("spread", np.broadcast_to(np.asarray(spread, dtype=float), shape))
         self.spread = _checks.non_negative("spread", spread)
 
-    def _or_default(self, name, value, default, check) -> np.ndarray:
+    def _or_default(self, name: str, value: Table | None, default: np.ndarray, check: Check) -> np.ndarray:
         return default if value is None else check(name, _checks.table(name, value, self.ex_ante.shape))
 
     def __repr__(self) -> str:

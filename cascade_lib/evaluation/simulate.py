@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,9 @@ from ..estimators.base import Beliefs, Estimator, ask, evidence_for
 from ..outcomes import Outcomes
 from ..strategies.base import STOP, Moves, Strategy
 from .frontier import Leaves
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # Queries whose plans are looked at in one go: few enough that the arrays stay small even with 2,048 plans for each.
 _QUERIES_AT_ONCE = 2_048
@@ -76,7 +80,7 @@ class Play:
         }
         return pd.DataFrame(columns, index=self.outcomes.query.index)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Axes:
         """Draw how often each model ran and how often its answer was kept."""
         from .. import plots
 
@@ -149,7 +153,7 @@ def decide(
 
 
 def walk(
-    strategy: Strategy, estimator: Estimator, outcomes: Outcomes, *, free: int | None = None, lam: float | None = None
+    strategy: Strategy, estimator: Estimator, outcomes: Outcomes, *, free: int | None = None, lam: float = np.inf
 ) -> Leaves:
     """Play a strategy at all prices at once; see `Strategy.frontier`.
 

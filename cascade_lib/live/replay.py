@@ -48,7 +48,7 @@ def replay(
     >>> from cascade_lib import LearnedEstimator, Outcomes, Router
     >>> pool = Outcomes([[0, 1], [1, 1]] * 20, [[0, 5]] * 40, models=["rules", "large"])
     >>> policy = Router().calibrate(LearnedEstimator(folds=2).fit(pool), pool, budget=5)
-    >>> known = {"a": (5.0, {})}
+    >>> known: dict[str, Told] = {"a": (5.0, {})}
     >>> queries = pd.DataFrame(index=["a", "b"])
     >>> replay(policy, queries, np.ones(2, dtype=bool), lambda row, model: known.get(queries.index[row]))
     [(True, 'large'), (False, None)]
@@ -61,7 +61,7 @@ def replay(
     going = np.arange(n)
     while going.size:
         seen = features, cost.copy(), {name: table.copy() for name, table in answers.items()}
-        onward = []
+        onward: list[tuple[int, int]] = []
         for rows in _alike(going, ran, barred):
             done, failed = ran[rows[0]], barred[rows[0]]
             beliefs = ask(policy.estimator, schema.evidence(done, *seen), rows)
@@ -71,8 +71,8 @@ def replay(
             if stop.any() and done.any():
                 choice[rows[stop]] = policy.strategy.choose(beliefs)[stop]
             onward += zip(rows[model != STOP].tolist(), model[model != STOP].tolist(), strict=True)
-        going = [row for row, i in onward if _reported(tell(row, schema.models[i]), row, i, ran, barred, cost, answers)]
-        going = np.array(going, dtype=int)
+        told = [row for row, i in onward if _reported(tell(row, schema.models[i]), row, i, ran, barred, cost, answers)]
+        going = np.array(told, dtype=int)
     names = [*schema.models, None]  # STOP, which is -1, stands for no model
     return [(bool(end), names[i]) for end, i in zip(ended, choice, strict=True)]
 

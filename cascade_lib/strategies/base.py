@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from inspect import signature
 from math import inf
 from numbers import Integral
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..evaluation.simulate import Play
 
 
-_KINDS = Registry(__package__)
+_KINDS: Registry[Strategy] = Registry(__package__)
 
 STOP = -1
 """Stands where a model's position would, when nothing more is run."""
@@ -87,7 +87,7 @@ class Strategy(ABC):
     name: str
     slug: str
     rank: float = inf
-    line: Mapping[str, object] | None = None
+    line: ClassVar[Mapping[str, object] | None] = None
     depth: int | None = None
     order: tuple[int, ...] | None = None
     step_prices: tuple[float, ...] | None = None

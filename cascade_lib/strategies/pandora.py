@@ -86,9 +86,8 @@ class PandoraRouter(Strategy):
         found = Moves(rows, left[model.ravel()], price[:, :-1].ravel(), price[:, 1:].ravel())
         if nothing:
             # All mass lies above `start`, so that z_i = mean − λ · cost for all prices that are higher still.
-            above = segments(cost, beliefs.mean[:, left])
-            low = np.maximum(above.low, price[above.row, 0])
-            above = Moves(above.row, left[above.index], above.high, low)
+            sure = segments(cost, beliefs.mean[:, left])
+            above = Moves(sure.row, left[sure.index], sure.high, np.maximum(sure.low, price[sure.row, 0]))
         else:
             above = Moves(np.arange(m), np.full(m, STOP), np.full(m, np.inf), price[:, 0])
         return _sorted(above, found)

@@ -32,6 +32,7 @@ def _line_search(
     strategy: Strategy, estimator: Estimator, outcomes: Outcomes, lam: float, step: int | None
 ) -> tuple[float, ...]:
     """Return the step prices with that of `step`, or of all, at its best, or left alone if that is as good."""
+    assert strategy.step_prices is not None
     leaves = walk(strategy, estimator, outcomes, free=step, lam=lam)
     curve = Frontier.from_leaves(strategy.name, outcomes, leaves)
     gain = curve.quality - lam * curve.cost
