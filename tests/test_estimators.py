@@ -186,8 +186,8 @@ def test_a_table_of_one_row_says_the_same_of_every_query():
     pool = Outcomes([[0, 1]] * 4, [[1, 5]] * 4)
     for ran in ([False, False], [True, False]):
         for rows in (None, np.array([3, 1])):
-            ours, theirs = (table.beliefs(pool, np.array(ran), rows) for table in (one, many))
+            ours, theirs = (table.beliefs(pool.evidence(ran), rows) for table in (one, many))
             for part in ("mean", "spread", "cost"):
                 np.testing.assert_array_equal(getattr(ours, part), getattr(theirs, part))
     with pytest.raises(ValueError, match="shape .1, 2., but the outcomes .4, 3."):
-        one.beliefs(Outcomes(np.ones((4, 3)), np.ones((4, 3))), np.zeros(3, dtype=bool))
+        one.beliefs(Outcomes(np.ones((4, 3)), np.ones((4, 3))).evidence([False] * 3))
