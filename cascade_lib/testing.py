@@ -10,15 +10,17 @@ import json
 import pickle
 from collections.abc import Callable, Iterator
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import signature
 from itertools import product
 from typing import TypeVar
 
 import numpy as np
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 
 from .deploy import serialization
-from .estimators.base import Beliefs
+from .estimators.base import Beliefs, Estimator, StoredEstimator, ask, evidence_for, is_simulated
 from .estimators.tabulated import TabulatedEstimator
 from .evaluation.frontier import Frontier
 from .evaluation.simulate import walk
@@ -75,6 +77,53 @@ def check_strategy(strategy: Strategy, *, seed: int = 0) -> None:
         _check_walk(free, scene)
         _check_budgets(free, scene)
         _check_hopeless(strategy, free, scene)
+
+
+def check_estimator(estimator: Estimator, outcomes: Outcomes, *, seed: int = 0) -> None:
+    """Check that an estimator says what strategies rely on, and uses no more than what can be known.
+
+    Parameters
+    ----------
+    estimator : Estimator
+        What to check. If it has a method `fit`, copies of it are fitted on a half of the outcomes and asked about the
+        other half, and it stays as it is. If not, it is asked about all of them.
+    outcomes : Outcomes
+        Queries with the features that it needs: some dozens at least for one that learns, better some hundreds.
+    seed : int
+        Seed of the halves and of permutations.
+
+    Raises
+    ------
+    AssertionError
+        If beliefs have a wrong shape, entries that are not finite, negative costs or spreads, or a spread for a model
+        that has run; if they change with the rows asked about, when asked again, or with what is hidden; if a law has
+        other means and spreads than the tables. For one that learns, too: if it answers before it is fitted, if copies
+        share what they learn, if a second fit remembers the first, or if it has skill after it was fitted on qualities
+        in random order. For one that can be saved: if it comes back otherwise.
+
+    Examples
+    --------
+    >>> from cascade_lib import TabulatedEstimator
+    >>> pool = Outcomes(np.tile([0.0, 1.0], (60, 1)), np.tile([1.0, 5.0], (60, 1)))
+    >>> check_estimator(TabulatedEstimator(pool.quality, cost_ex_ante=pool.cost), pool)
+    >>> class Wrong(TabulatedEstimator):
+    ...     def beliefs(self, evidence, rows=None):
+    ...         return super().beliefs(evidence)
+    >>> check_estimator(Wrong(pool.quality, cost_ex_ante=pool.cost), pool)
+    Traceback (most recent call last):
+    AssertionError: Wrong, once models [] have run: the beliefs of Wrong have a mean of shape (60, 2) where (21, 2) is
+    expected: one row for each query asked about, one column for each model.
+    """
+    judged = outcomes
+    if hasattr(estimator, "fit"):
+        train, judged = outcomes.split(0.5, 0.5, seed=seed)
+        estimator = _check_fitting(estimator, train, judged, seed)
+    for where, ran in _known(estimator, judged):
+        beliefs = _check_beliefs(estimator, judged, ran, where)
+        _check_law(beliefs, where, np.ptp(judged.quality))
+        if not is_simulated(estimator):
+            _check_hidden(estimator, judged, ran, beliefs, where, seed)
+    _check_stored(estimator, judged)
 
 
 def _require(fine: bool | np.bool_, where: object, sentence: str) -> None:
@@ -336,3 +385,158 @@ def _check_hopeless(strategy: Strategy, free: Strategy, scene: _Scene) -> None:
             f"at the price {price:.3g} hopeless rules out a model that is run for row {{}} where nothing is ruled out"
         )
         _require_rows((one.order == all_open.order).all(axis=1), where, wrong.format)
+
+
+def _known(estimator: Estimator, outcomes: Outcomes) -> list[tuple[str, np.ndarray]]:
+    """Return some sets of models that may have run, the empty one and that of all among them."""
+    k, name = outcomes.k, type(estimator).__name__
+    sets = dict.fromkeys([(), (0,), (k - 1,), tuple(range(1, k)), tuple(range(k))])
+    return [(f"{name}, once models {list(models)} have run", np.isin(np.arange(k), models)) for models in sets]
+
+
+def _says(estimator: Estimator, outcomes: Outcomes, ran: np.ndarray, where: str, rows: np.ndarray | None = None):
+    """Return the beliefs about some queries, which must be such that strategies can plan on them."""
+    evidence = evidence_for(estimator, outcomes, ran)
+    rows = np.arange(len(outcomes)) if rows is None else rows
+    try:
+        return ask(estimator, evidence, rows)
+    except ValueError as error:
+        raise AssertionError(f"{where}: {str(error).rstrip('.')}.") from error
+
+
+def _differs(one: Beliefs, other: Beliefs) -> str | None:
+    """Return the first table in which two beliefs are not the same bit for bit, with the place."""
+    for name in ("mean", "spread", "cost"):
+        # What is expected of a model that has run is not used.
+        first, second = (np.where(one.ran & (name == "cost"), 0.0, getattr(said, name)) for said in (one, other))
+        if not np.array_equal(first, second):
+            row, model = np.argwhere(first != second)[0]
+            return (
+                f"the {name} of model {model} for query {row} is {first[row, model]:.6g}, then {second[row, model]:.6g}"
+            )
+    return None
+
+
+def _check_beliefs(estimator: Estimator, outcomes: Outcomes, ran: np.ndarray, where: str) -> Beliefs:
+    beliefs = _says(estimator, outcomes, ran, where)
+    _require(isinstance(beliefs, Beliefs), where, f"beliefs must return Beliefs; it returns {type(beliefs).__name__}")
+    _require(np.array_equal(beliefs.ran, ran), where, f"beliefs.ran names the models {_list(beliefs.ran)}")
+    again = _differs(beliefs, _says(estimator, outcomes, ran, where))
+    _require(again is None, where, f"it says otherwise when it is asked again: {again}")
+    rows = np.random.default_rng(0).permutation(len(outcomes))[: 1 + len(outcomes) // 3]
+    part = _differs(beliefs.take(rows), _says(estimator, outcomes, ran, where, rows))
+    _require(part is None, where, f"asked about some rows it says otherwise than about all: {part}")
+    whole = _asked(where, "beliefs without rows", estimator.beliefs, evidence_for(estimator, outcomes, ran))
+    _require(np.array_equal(beliefs.mean, whole.mean), where, "asked without rows it must speak of all queries")
+    return beliefs
+
+
+def _check_law(beliefs: Beliefs, where: str, scale: float) -> None:
+    """Check that a law has the means of the beliefs, and their spreads as closely as some hundred draws have."""
+    for name, rtol in (("mean", 1e-6), ("spread", 0.05)) if beliefs.law is not None else ():
+        said, table = np.asarray(getattr(beliefs.law, name)), getattr(beliefs, name)
+        _require(said.shape == table.shape, where, f"the {name} of the law has shape {said.shape}, not {table.shape}")
+        _require_rows(
+            (np.abs(said - table) <= rtol * (scale + np.abs(table))).all(axis=1),
+            where,
+            lambda row, name=name, said=said, table=table: (
+                f"the law has a {name} of {said[row].round(4).tolist()} for "
+                f"query {row}, but the beliefs {table[row].round(4).tolist()}"
+            ),
+        )
+
+
+def _check_hidden(
+    estimator: Estimator, outcomes: Outcomes, ran: np.ndarray, beliefs: Beliefs, where: str, seed: int
+) -> None:
+    """Check that nothing changes with the qualities, and with the costs and answers of models that have not run."""
+    rng = np.random.default_rng(seed)
+    hidden = lambda table: np.where(ran, table, table[rng.permutation(len(table))])  # noqa: E731
+    other = Outcomes(
+        outcomes.quality[rng.permutation(len(outcomes))],
+        hidden(outcomes.cost),
+        models=outcomes.models,
+        query=outcomes.query,
+        answer_features={name: hidden(table) for name, table in outcomes.answer_features.items()},
+        cost_unit=outcomes.cost_unit,
+    )
+    changed = _differs(beliefs, _says(estimator, other, ran, where))
+    _require(changed is None, where, f"it uses what is hidden, as it changes with that: {changed}")
+
+
+def _check_fitting(estimator: Estimator, train: Outcomes, judged: Outcomes, seed: int) -> Estimator:
+    """Check how an estimator learns, and return a copy that has been fitted on `train`."""
+    where, nothing = type(estimator).__name__, np.zeros(train.k, dtype=bool)
+    copied = lambda: _asked(where, "sklearn.base.clone", clone, estimator)  # noqa: E731
+    _check_unfitted(copied(), judged, nothing, where)
+    fitted, twin, twice = copied(), copied(), copied()
+    _require(_asked(where, "fit", fitted.fit, train) is fitted, where, "fit must return the estimator itself")
+    first = [_says(fitted, judged, ran, at) for at, ran in _known(fitted, judged)]
+    twice.fit(judged).beliefs(evidence_for(twice, judged, nothing))
+    for again, what in (
+        (lambda: fitted, "it changes when a copy of it is fitted on other queries"),
+        (lambda: twin.fit(train), "copies that were fitted on the same queries do not agree; does it need a seed"),
+        (lambda: twice.fit(train), "a second fit does not forget the first"),
+    ):
+        other = again()
+        for before, (at, ran) in zip(first, _known(fitted, judged), strict=True):
+            changed = _differs(before, _says(other, judged, ran, at))
+            _require(changed is None, at, f"{what}: {changed}")
+    if not is_simulated(estimator):
+        _check_skill(copied(), train, judged, seed)
+    return fitted
+
+
+def _check_unfitted(estimator: Estimator, outcomes: Outcomes, ran: np.ndarray, where: str) -> None:
+    try:
+        estimator.beliefs(evidence_for(estimator, outcomes, ran))
+    except NotFittedError:
+        return
+    except Exception as error:
+        said = f"raises {type(error).__name__}"
+    else:
+        said = "answers"
+    _require(False, where, f"asked before it was fitted it {said}; it must raise sklearn.exceptions.NotFittedError")
+
+
+def _check_skill(estimator: Estimator, train: Outcomes, judged: Outcomes, seed: int) -> None:
+    """Check that there is no skill on new queries after fits on qualities in random order, on average over three."""
+    rng, name, skill = np.random.default_rng(seed), type(estimator).__name__, []
+    for _ in range(3):
+        estimator.fit(replace(train, quality=train.quality[rng.permutation(len(train))]))
+        for ran in (np.zeros(train.k, dtype=bool), np.ones(train.k, dtype=bool)):
+            error = ((_says(estimator, judged, ran, name).mean - judged.quality) ** 2).mean(axis=0)
+            variance = judged.quality.var(axis=0)
+            skill.append(np.where(variance > 0, 1 - error / np.where(variance > 0, variance, 1), 0.0))
+    skill = np.mean(skill, axis=0)
+    best = int(skill.argmax())
+    _require(
+        skill[best] < min(3 / np.sqrt(len(judged)), 0.9),
+        name,
+        f"fitted on qualities in random order it still explains {skill[best]:.0%} of the variance of the quality of "
+        f"model {best}: it knows more than what it is shown",
+    )
+
+
+def _check_stored(estimator: Estimator, outcomes: Outcomes) -> None:
+    """Check that an estimator that can be saved comes back as what it became."""
+    if not isinstance(estimator, StoredEstimator) and "fitted" not in vars(type(estimator)):
+        return
+    where, states = type(estimator).__name__, _known(estimator, outcomes)
+    kept = _asked(where, "fitted", estimator.fitted, [tuple(_list(ran)) for _, ran in states])
+    _require(isinstance(kept, StoredEstimator), where, f"fitted must return a StoredEstimator; it returns {kept!r}")
+    try:
+        stored = kept.stored()
+    except TypeError:
+        return  # A learner that is not known as numbers.
+    text = _asked(where, "writing what is stored as JSON", lambda: json.dumps(stored, allow_nan=False))
+    again = _asked(where, "read", kept.read, json.loads(text), outcomes.models)
+    for at, ran in states:
+        changed = _differs(_says(kept, outcomes, ran, at), _says(again, outcomes, ran, at))
+        _require(changed is None, at, f"it comes back from a file otherwise: {changed}")
+    for nonsense in (None, {}, [1], {**json.loads(text), "another": 1}):
+        try:
+            kept.read(nonsense, outcomes.models)
+        except (ValueError, TypeError, LookupError):
+            continue
+        _require(False, where, f"read accepts {str(nonsense)[:40]}; it must refuse what was never stored")

@@ -1,11 +1,36 @@
 """The checks for authors pass whatever is right, and every single one of them fails on something that is wrong."""
 
-import numpy as np
-import pytest
+import subprocess
+import sys
+from dataclasses import replace
+from inspect import isabstract, signature
+from types import SimpleNamespace
 
-from cascade_lib import Cascade, CascadeRouter, Router, ThresholdCascade
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import Ridge
+from sklearn.neighbors import KNeighborsRegressor
+
+from cascade_lib import (
+    Cascade,
+    CascadeRouter,
+    JointGaussianEstimator,
+    LatentClassEstimator,
+    LearnedEstimator,
+    NoisyEstimator,
+    Outcomes,
+    Router,
+    TabulatedEstimator,
+    ThresholdCascade,
+    estimators,
+)
+from cascade_lib.estimators import Beliefs, StoredEstimator
 from cascade_lib.strategies import STOP, Moves, PlanningStrategy, Plans, Strategy
-from cascade_lib.testing import check_strategy
+from cascade_lib.testing import check_estimator, check_strategy
+from cascade_lib.theory.distributions import Gaussian
 from truths import STRATEGIES
 
 VARIANTS = [
@@ -426,3 +451,373 @@ def mistaken_about_ties(beliefs, moves):
 def test_what_is_wrong_only_in_some_pools_is_found_there(strategy, sentence):
     with pytest.raises(AssertionError, match=sentence):
         check_strategy(strategy)
+
+
+def pool_of(n, seed=0):
+    """Queries whose difficulty is half known, with a score for each answer; the first answers are the hard ones'."""
+    rng = np.random.default_rng(seed)
+    hard = rng.random(n)
+    right = (rng.random((n, 3)) > hard[:, None] * [0.9, 0.6, 0.3]).astype(float)
+    query = pd.DataFrame({"hard": hard + rng.normal(0, 0.2, n)}, index=[f"q{seed}-{i}" for i in range(n)])
+    score = right + rng.normal(0, 0.3, (n, 3))
+    return Outcomes(right, rng.uniform(1, 2, (n, 3)), query=query, answer_features={"score": score})
+
+
+POOL = pool_of(120)
+RIDGE = {"quality": Ridge(), "cost": Ridge(), "folds": 2}
+SETS = [(), (0,), (2,), (1, 2), (0, 1, 2)]
+
+
+PUBLIC = [getattr(estimators, name) for name in estimators.__all__ if name.endswith("Estimator")]
+
+
+def made_without_arguments(kind):
+    return not isabstract(kind) and not any(
+        option.default is option.empty for option in signature(kind).parameters.values()
+    )
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        *(kind() for kind in PUBLIC if made_without_arguments(kind)),
+        TabulatedEstimator(POOL.quality, cost_ex_ante=POOL.cost),
+        LearnedEstimator(KNeighborsRegressor(), Ridge(), folds=2),
+        LearnedEstimator(**RIDGE, future="joint", calibrate=True),
+        LearnedEstimator(**RIDGE, future="empirical"),
+        LearnedEstimator(**RIDGE).fit(POOL),
+        LearnedEstimator(**RIDGE).fit(POOL).fitted(SETS),
+        NoisyEstimator(coherent=False),
+        LatentClassEstimator(future="joint"),
+    ],
+    ids=repr,
+)
+def test_estimators_that_are_right_pass(estimator):
+    check_estimator(estimator, POOL)
+
+
+def test_all_estimators_of_the_library_are_among_these():
+    made = {kind for kind in PUBLIC if made_without_arguments(kind)}
+    assert {LearnedEstimator, NoisyEstimator, JointGaussianEstimator, LatentClassEstimator} <= made
+    assert set(PUBLIC) - made == {estimators.Estimator, StoredEstimator, TabulatedEstimator}
+
+
+def test_the_estimator_handed_in_stays_as_it_is():
+    estimator = LearnedEstimator(**RIDGE)
+    check_estimator(estimator, POOL)
+    assert not hasattr(estimator, "models_")
+
+
+class _Says:
+    """The average of the tables, the same of every query, with something changed."""
+
+    def __init__(self, change=None):
+        self.change = change
+
+    def beliefs(self, evidence, rows=None):
+        rows = np.arange(len(evidence)) if rows is None else rows
+        shape = len(rows), evidence.k
+        mean, spread = np.full(shape, 0.5), np.where(evidence.ran, 0.0, np.full(shape, 0.2))
+        said = Beliefs(ran=evidence.ran, mean=mean, spread=spread, cost=np.ones(shape))
+        return said if self.change is None else self.change(evidence, rows, said)
+
+
+def changed(**tables):
+    """Return a change that puts some entries into tables."""
+
+    def change(evidence, rows, said):
+        for name, value in tables.items():
+            table = getattr(said, name).copy()
+            table[-1, -1] = value
+            said = replace(said, **{name: table})
+        return said
+
+    return change
+
+
+def all_rows(evidence, rows, said):
+    return Beliefs(said.ran, *(np.tile(getattr(said, n)[:1], (len(evidence), 1)) for n in ("mean", "spread", "cost")))
+
+
+def one_row(evidence, rows, said):
+    return replace(said, mean=said.mean[0])
+
+
+def by_place(evidence, rows, said):
+    return replace(said, mean=said.mean + np.arange(len(rows))[:, None] / 1000)
+
+
+def by_place_in_cost(evidence, rows, said):
+    return replace(said, cost=said.cost + np.arange(len(rows))[:, None] / 1000)
+
+
+def other_models_ran(evidence, rows, said):
+    return replace(said, ran=~evidence.ran)
+
+
+def no_beliefs(evidence, rows, said):
+    return SimpleNamespace(ran=said.ran, mean=said.mean, spread=said.spread, cost=said.cost)
+
+
+def at_random(evidence, rows, said, rng=np.random.default_rng(0)):  # noqa: B008
+    return replace(said, mean=said.mean + rng.random())
+
+
+def spread_of_what_ran(evidence, rows, said):
+    return replace(said, spread=np.full_like(said.spread, 0.2))
+
+
+def law_of_other_means(evidence, rows, said):
+    return replace(said, law=Gaussian(said.mean + 0.1, said.spread))
+
+
+def law_of_other_spreads(evidence, rows, said):
+    return replace(said, law=Gaussian(said.mean, said.spread * 2))
+
+
+def law_of_fewer_models(evidence, rows, said):
+    return replace(said, law=Gaussian(said.mean[:, 1:], said.spread[:, 1:]))
+
+
+def the_quality(evidence, rows, said):
+    return replace(said, mean=evidence._source.quality[rows])
+
+
+def the_cost_to_come(evidence, rows, said):
+    return replace(said, cost=evidence._source.cost[rows])
+
+
+def the_answers_to_come(evidence, rows, said):
+    score = evidence._source.answer_features["score"][rows]
+    return replace(said, mean=np.where(evidence.ran, 0.5, score))
+
+
+class _NeedsRows(_Says):
+    def beliefs(self, evidence, rows):
+        return super().beliefs(evidence, rows)
+
+
+class _FirstHalf(_Says):
+    def beliefs(self, evidence, rows=None):
+        return super().beliefs(evidence, np.arange(len(evidence) // 2) if rows is None else rows)
+
+
+WRONG_BELIEFS = [
+    (_Says(all_rows), r"mean of shape \(120, 3\) where \(41, 3\)"),
+    (_Says(one_row), r"mean of shape \(3,\) where \(120, 3\)"),
+    (_Says(changed(mean=np.nan)), "mean of nan for query 119 of those asked about and model 2: it must be finite"),
+    (_Says(changed(cost=-1)), "cost of -1 for query 119 .* it must be finite and 0 or more"),
+    (_Says(changed(cost=np.inf)), "cost of inf for query 119"),
+    (_Says(changed(spread=-0.1)), "spread of -0.1 for query 119"),
+    (
+        _Says(spread_of_what_ran),
+        r"models \[0\] have run: .* spread of 0.2 .* it must be 0, for this model has run",
+    ),
+    (_Says(no_beliefs), "beliefs must return Beliefs; it returns SimpleNamespace"),
+    (_Says(other_models_ran), r"beliefs.ran names the models \[0, 1, 2\]"),
+    (_Says(at_random), "it says otherwise when it is asked again: the mean of model 0"),
+    (_Says(by_place), "asked about some rows it says otherwise than about all: the mean of model 0"),
+    (_Says(by_place_in_cost), "asked about some rows it says otherwise than about all: the cost of model 0"),
+    (_NeedsRows(), "beliefs without rows raised TypeError"),
+    (_FirstHalf(), "asked without rows it must speak of all queries"),
+    (_Says(law_of_other_means), r"the law has a mean of \[0.6, 0.6, 0.6\] for query 0, but the beliefs \[0.5"),
+    (_Says(law_of_other_spreads), r"the law has a spread of \[0.4, 0.4, 0.4\] for query 0, but the beliefs \[0.2"),
+    (_Says(law_of_fewer_models), r"the mean of the law has shape \(120, 2\), not \(120, 3\)"),
+    (_Says(the_quality), "it uses what is hidden, as it changes with that: the mean of model 0"),
+    (_Says(the_cost_to_come), "it uses what is hidden, as it changes with that: the cost of model 0"),
+    (_Says(the_answers_to_come), "it uses what is hidden, as it changes with that: the mean of model 0"),
+]
+
+
+@pytest.mark.parametrize(("estimator", "sentence"), WRONG_BELIEFS, ids=[sentence for _, sentence in WRONG_BELIEFS])
+def test_wrong_beliefs_are_found(estimator, sentence):
+    with pytest.raises(AssertionError, match=sentence):
+        check_estimator(estimator, POOL)
+
+
+def test_beliefs_that_say_the_same_of_all_pass():
+    check_estimator(_Says(), POOL)
+
+
+class _Means(BaseEstimator):
+    """It learns the average of every model, and of every model the slope of quality on the feature."""
+
+    def __init__(self, memory=None):
+        self.memory = memory
+
+    def fit(self, outcomes):
+        hard = outcomes.query["hard"].to_numpy()
+        self.slope_, self.mean_ = np.polyfit(hard, outcomes.quality, 1)
+        return self
+
+    def beliefs(self, evidence, rows=None):
+        if not hasattr(self, "mean_"):
+            raise NotFittedError("call fit first")
+        said = _Says().beliefs(evidence, rows)
+        hard = evidence.query["hard"].to_numpy()[slice(None) if rows is None else rows]
+        return replace(said, mean=self.mean_ + self.slope_ * hard[:, None])
+
+
+class _Ready(_Means):
+    mean_, slope_ = np.zeros(3), np.zeros(3)
+
+
+class _Fails(_Means):
+    def beliefs(self, evidence, rows=None):
+        self.mean_  # noqa: B018
+        return super().beliefs(evidence, rows)
+
+
+class _NoFit(_Means):
+    def fit(self, outcomes):
+        raise MemoryError("too large")
+
+
+class _NoSelf(_Means):
+    def fit(self, outcomes):
+        super().fit(outcomes)
+
+
+class _NoClone(_Says):
+    def fit(self, outcomes):
+        return self
+
+
+class _Lucky(_Means):
+    def fit(self, outcomes, rng=np.random.default_rng(0)):  # noqa: B008
+        super().fit(outcomes)
+        self.mean_ = self.mean_ + rng.random() / 100
+        return self
+
+
+class _Remembers(_Means):
+    def fit(self, outcomes):
+        before = getattr(self, "mean_", 0)
+        super().fit(outcomes)
+        self.mean_ = self.mean_ + before / 10
+        return self
+
+
+class _Shares(_Means):
+    """What is learned last stands in the class, for all of them."""
+
+    latest = ()
+
+    def fit(self, outcomes):
+        super().fit(outcomes)
+        _Shares.latest = (*_Shares.latest, outcomes.query.index[0])
+        return self
+
+    def beliefs(self, evidence, rows=None):
+        said = super().beliefs(evidence, rows)
+        return replace(said, mean=said.mean + len(set(_Shares.latest)) / 100)
+
+
+class _Knows(_Means):
+    """It knows the qualities from elsewhere."""
+
+    def beliefs(self, evidence, rows=None):
+        said = super().beliefs(evidence, rows)
+        names = evidence.query.index[slice(None) if rows is None else rows]
+        return replace(said, mean=POOL.quality[[int(name.split("-")[1]) for name in names]])
+
+
+WRONG_FITS = [
+    (_Ready(), "asked before it was fitted it answers; it must raise sklearn.exceptions.NotFittedError"),
+    (_Fails(), "asked before it was fitted it raises AttributeError; it must raise"),
+    (_NoFit(), "fit raised MemoryError: too large"),
+    (_NoSelf(), "fit must return the estimator itself"),
+    (_NoClone(), "sklearn.base.clone raised TypeError"),
+    (_Lucky(), "copies that were fitted on the same queries do not agree; does it need a seed: the mean of model 0"),
+    (_Remembers(), "a second fit does not forget the first: the mean of model 0"),
+    (_Shares(), "it changes when a copy of it is fitted on other queries: the mean of model 0"),
+    (_Knows(), "fitted on qualities in random order it still explains 100% of the variance"),
+]
+
+
+@pytest.mark.parametrize(("estimator", "sentence"), WRONG_FITS, ids=[type(wrong).__name__ for wrong, _ in WRONG_FITS])
+def test_wrong_ways_to_learn_are_found(estimator, sentence):
+    with pytest.raises(AssertionError, match=sentence):
+        check_estimator(estimator, POOL)
+
+
+def test_an_estimator_that_learns_by_itself_passes():
+    check_estimator(_Means(), POOL)
+
+
+class _Kept(_Says, StoredEstimator):
+    """It can be saved."""
+
+    def stored(self):
+        return {"level": 0.5}
+
+    @classmethod
+    def read(cls, stored, models):
+        if not isinstance(stored, dict) or list(stored) != ["level"]:
+            raise ValueError("a level is needed.")
+        return cls()
+
+
+class _NotJson(_Kept):
+    def stored(self):
+        return {"level": np.nan}
+
+
+class _ReadsNothing(_Kept):
+    @classmethod
+    def read(cls, stored, models):
+        raise ValueError("no")
+
+
+class _ReadsAnything(_Kept):
+    @classmethod
+    def read(cls, stored, models):
+        return cls()
+
+
+class _ReadsOtherwise(_Kept):
+    @classmethod
+    def read(cls, stored, models):
+        return cls(changed(mean=0.6))
+
+
+class _BecomesNothing(_Says):
+    def fitted(self, sets):
+        return None
+
+
+class _CannotBecome(_Says):
+    def fitted(self, sets):
+        raise KeyError(sets[0])
+
+
+class _NotKnownAsNumbers(_Kept):
+    def stored(self):
+        raise TypeError("a learner of another library")
+
+
+WRONG_FILES = [
+    (_NotJson(), "writing what is stored as JSON raised ValueError"),
+    (_ReadsNothing(), "read raised ValueError: no"),
+    (_ReadsAnything(), "read accepts None; it must refuse what was never stored"),
+    (_ReadsOtherwise(), "it comes back from a file otherwise: the mean of model 2 for query 119 is 0.5, then 0.6"),
+    (_BecomesNothing(), "fitted must return a StoredEstimator; it returns None"),
+    (_CannotBecome(), "fitted raised KeyError"),
+]
+
+
+@pytest.mark.parametrize(("estimator", "sentence"), WRONG_FILES, ids=[type(wrong).__name__ for wrong, _ in WRONG_FILES])
+def test_wrong_files_are_found(estimator, sentence):
+    with pytest.raises(AssertionError, match=sentence):
+        check_estimator(estimator, POOL)
+
+
+@pytest.mark.parametrize("kind", [_Kept, _NotKnownAsNumbers])
+def test_what_can_be_saved_or_says_why_not_passes(kind):
+    check_estimator(kind(), POOL)
+
+
+def test_neither_pytest_nor_hypothesis_is_needed():
+    code = "import sys, cascade_lib.testing; print([name for name in ('pytest', 'hypothesis') if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"

@@ -172,9 +172,10 @@ def _refuse(who: str, name: str, table: np.ndarray, bad: np.ndarray, rule: str) 
 class StoredEstimator(Estimator, ABC):
     """An estimator that is nothing but names and numbers, so that a policy file can hold it.
 
-    Derived classes are registered under their name. An estimator that is not one, e.g. since it knows its training
-    queries, can be saved too if its own class has a method ``fitted(sets)`` that returns a `StoredEstimator` for new
-    queries; `sets` are the sets of models that may come to have run, each by rising positions.
+    Derived classes are registered under their name, unless that begins with an underscore. An estimator that is not
+    one, e.g. since it knows its training queries, can be saved too if its own class has a method ``fitted(sets)`` that
+    returns a `StoredEstimator` for new queries; `sets` are the sets of models that may come to have run, each by rising
+    positions.
 
     Attributes
     ----------
@@ -195,6 +196,10 @@ class StoredEstimator(Estimator, ABC):
     def fitted(self, sets: Sequence[tuple[int, ...]]) -> Self:
         """Return itself: nothing is left to fit."""
         return self
+
+    @abstractmethod
+    def beliefs(self, evidence: Evidence, rows: np.ndarray | None = None) -> Beliefs:
+        """Return beliefs about the queries at positions `rows`; see `Estimator`."""
 
     @abstractmethod
     def stored(self) -> dict[str, object]:
@@ -223,7 +228,7 @@ def registered() -> dict[str, type[StoredEstimator]]:
 
     Examples
     --------
-    >>> list(registered())
-    ['FittedEstimator']
+    >>> "FittedEstimator" in registered()
+    True
     """
     return _KINDS.all()
