@@ -11,12 +11,13 @@ import pickle
 from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import partial
 from inspect import signature
 from itertools import product
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 
 from .deploy import serialization
@@ -394,7 +395,9 @@ def _known(estimator: Estimator, outcomes: Outcomes) -> list[tuple[str, np.ndarr
     return [(f"{name}, once models {list(models)} have run", np.isin(np.arange(k), models)) for models in sets]
 
 
-def _says(estimator: Estimator, outcomes: Outcomes, ran: np.ndarray, where: str, rows: np.ndarray | None = None):
+def _says(
+    estimator: Estimator, outcomes: Outcomes, ran: np.ndarray, where: str, rows: np.ndarray | None = None
+) -> Beliefs:
     """Return the beliefs about some queries, which must be such that strategies can plan on them."""
     evidence = evidence_for(estimator, outcomes, ran)
     rows = np.arange(len(outcomes)) if rows is None else rows
@@ -439,11 +442,15 @@ def _check_law(beliefs: Beliefs, where: str, scale: float) -> None:
         _require_rows(
             (np.abs(said - table) <= rtol * (scale + np.abs(table))).all(axis=1),
             where,
-            lambda row, name=name, said=said, table=table: (
-                f"the law has a {name} of {said[row].round(4).tolist()} for "
-                f"query {row}, but the beliefs {table[row].round(4).tolist()}"
-            ),
+            partial(_of_law, name, said, table),
         )
+
+
+def _of_law(name: str, said: np.ndarray, table: np.ndarray, row: int) -> str:
+    return (
+        f"the law has a {name} of {said[row].round(4).tolist()} for query {row}, but the beliefs "
+        f"{table[row].round(4).tolist()}"
+    )
 
 
 def _check_hidden(
@@ -499,7 +506,7 @@ def _check_unfitted(estimator: Estimator, outcomes: Outcomes, ran: np.ndarray, w
     _require(False, where, f"asked before it was fitted it {said}; it must raise sklearn.exceptions.NotFittedError")
 
 
-def _check_skill(estimator: Estimator, train: Outcomes, judged: Outcomes, seed: int) -> None:
+def _check_skill(estimator: BaseEstimator, train: Outcomes, judged: Outcomes, seed: int) -> None:
     """Check that there is no skill on new queries after fits on qualities in random order, on average over three."""
     rng, name, skill = np.random.default_rng(seed), type(estimator).__name__, []
     for _ in range(3):
@@ -518,7 +525,7 @@ def _check_skill(estimator: Estimator, train: Outcomes, judged: Outcomes, seed: 
     )
 
 
-def _check_stored(estimator: Estimator, outcomes: Outcomes) -> None:
+def _check_stored(estimator: Any, outcomes: Outcomes) -> None:
     """Check that an estimator that can be saved comes back as what it became."""
     if not isinstance(estimator, StoredEstimator) and "fitted" not in vars(type(estimator)):
         return
