@@ -232,7 +232,7 @@ def _check_decision(strategy: Strategy, beliefs: Beliefs, where: str) -> None:
 def _check_plans(strategy: PlanningStrategy, beliefs: Beliefs, where: str) -> None:
     plans = _asked(where, "plans", strategy.plans, beliefs)
     _require(isinstance(plans, Plans), where, f"plans must return Plans(cost, value, members); it returns {plans!r}")
-    cost, value, members = map(np.asarray, plans)
+    cost, value, members = np.asarray(plans.cost), np.asarray(plans.value), np.asarray(plans.members)
     m, k, p = len(beliefs), len(beliefs.ran), len(members)
     _require(
         members.shape == (p, k) and members.dtype == bool,
@@ -278,7 +278,8 @@ def _check_plans(strategy: PlanningStrategy, beliefs: Beliefs, where: str) -> No
 def _check_moves(strategy: Strategy, beliefs: Beliefs, where: str) -> None:
     moves = _asked(where, "moves", strategy.moves, beliefs)
     _require(isinstance(moves, Moves), where, f"moves must return Moves(row, model, high, low); it returns {moves!r}")
-    row, model, high, low = map(np.asarray, moves)
+    row, model = np.asarray(moves.row), np.asarray(moves.model)
+    high, low = np.asarray(moves.high), np.asarray(moves.low)
     m = len(beliefs)
     sizes = [np.shape(part) for part in moves]
     _require(len(set(sizes)) == 1 and len(sizes[0]) == 1, where, f"the parts of moves have different shapes, {sizes}")

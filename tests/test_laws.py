@@ -87,7 +87,7 @@ def test_atoms_of_many_queries_are_valued_in_parts(monkeypatch):
     rng = np.random.default_rng(7)
     law, best = LAWS["Atoms"](rng.random((9, 4)), rng.random((9, 4)), rng), rng.random(9)
     whole = law.sets(best), law.prefixes(best)
-    monkeypatch.setattr("cascade_lib.laws._AT_ONCE", 2 * 4 * 4 * 2)  # two queries of four models with two atoms
+    monkeypatch.setattr("cascade_lib.theory.distributions._AT_ONCE", 2 * 4 * 4 * 2)  # two queries of four models with two atoms
     for found, expected in zip((law.sets(best), law.prefixes(best)), whole, strict=True):
         np.testing.assert_array_equal(found, expected)
 

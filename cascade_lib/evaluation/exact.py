@@ -13,6 +13,7 @@ import itertools
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._arrays import Bools, Floats, Ints
 from ..estimators.base import Beliefs
 from ..outcomes import Evidence, Outcomes
 from ..theory.distributions import Atoms
@@ -69,7 +70,7 @@ class FiniteProblem:
         if (self.chance < 0).any() or (np.abs(total - 1) > 1e-9).any() or (self.cost < 0).any():
             raise ValueError("chance must be ≥ 0 and add up to 1 for every kind of query, and cost must be ≥ 0.")
 
-    def optimum(self, lam: float) -> np.ndarray:
+    def optimum(self, lam: float) -> Floats:
         r"""Return the largest expected quality − λ · cost of any strategy, shape (m,).
 
         Notes
@@ -77,7 +78,7 @@ class FiniteProblem:
         Bellman's equation, from the states in which everything has run backwards. With probabilities that are not
         divided by that of the state, the expectation over the next signal is a plain sum.
         """
-        value: dict[tuple[bool, ...], np.ndarray] = {}
+        value: dict[tuple[bool, ...], Floats] = {}
         for ran in sorted(itertools.product([False, True], repeat=self.k), key=sum, reverse=True):
             chance, worth = self._marginal(np.array(ran))
             choices = [worth[..., i] for i in range(self.k) if ran[i]]
@@ -88,7 +89,7 @@ class FiniteProblem:
             value[ran] = np.max(choices, axis=0)
         return value[(False,) * self.k].reshape(self.m)
 
-    def enumerated(self) -> tuple[Outcomes, np.ndarray]:
+    def enumerated(self) -> tuple[Outcomes, Floats]:
         """Return every kind of query with every combination of signals as a row, and the rows' probabilities.
 
         The quality in a row is the expected quality given all its signals. Probabilities, shape (n,), add up to 1 if
@@ -98,7 +99,7 @@ class FiniteProblem:
         quality = self.quality.reshape(-1, self.k)
         return Outcomes(quality, np.repeat(self.cost, per_kind, axis=0)), self.chance.ravel() / self.m
 
-    def beliefs(self, evidence: Evidence, rows: np.ndarray | None = None) -> Beliefs:
+    def beliefs(self, evidence: Evidence, rows: Ints | None = None) -> Beliefs:
         """Return exact beliefs about rows of the `enumerated` outcomes once the models that have run have shown theirs.
 
         The row of a query says which signals these are; nothing else is used of it.
@@ -115,18 +116,18 @@ class FiniteProblem:
         cost = np.repeat(self.cost, self.chance[0].size, axis=0)
         return Beliefs(ran, mean, law.spread, cost[rows], law=law)
 
-    def _marginal(self, ran: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _marginal(self, ran: Bools) -> tuple[Floats, Floats]:
         """Return the probability of what has been seen, and quality times it; axes not seen have length 1."""
         hidden = tuple(1 + np.flatnonzero(~ran))
         worth = self.quality * self.chance[..., None]
         return self.chance.sum(axis=hidden, keepdims=True), worth.sum(axis=hidden, keepdims=True)
 
-    def _estimates(self, ran: np.ndarray) -> np.ndarray:
+    def _estimates(self, ran: Bools) -> Floats:
         chance, worth = self._marginal(ran)
         # What never happens may be thought to be worth anything.
         return np.divide(worth, chance[..., None], out=np.zeros_like(worth), where=chance[..., None] > 0)
 
-    def _next(self, ran: np.ndarray, i: int, largest: int) -> tuple[np.ndarray, np.ndarray]:
+    def _next(self, ran: Bools, i: int, largest: int) -> tuple[Floats, Floats]:
         """Return the estimates that model i may have after its own signal, and their chances, for all rows."""
         now, later = self._marginal(ran)[0], ran | (np.arange(self.k) == i)
         estimate, chance = self._estimates(later)[..., i], self._marginal(later)[0]

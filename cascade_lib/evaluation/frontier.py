@@ -19,6 +19,7 @@ from scipy.integrate import trapezoid
 from scipy.sparse import csr_array
 
 from .. import _checks
+from .._arrays import Bools, Floats, Ints
 from ..outcomes import Outcomes
 from .bootstrap import Comparison, Saving
 
@@ -42,20 +43,20 @@ class Leaves(NamedTuple):
     stretches of one query tile [0, ∞).
     """
 
-    query: np.ndarray
-    high: np.ndarray
-    low: np.ndarray
-    cost: np.ndarray
-    quality: np.ndarray
+    query: Ints
+    high: Floats
+    low: Floats
+    cost: Floats
+    quality: Floats
 
 
 class Steps(NamedTuple):
     """Leaves as differences, by falling price: passing below ``price`` adds ``cost`` and ``quality`` to a query."""
 
-    query: np.ndarray
-    price: np.ndarray
-    cost: np.ndarray
-    quality: np.ndarray
+    query: Ints
+    price: Floats
+    cost: Floats
+    quality: Floats
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -91,9 +92,9 @@ class Frontier:
 
     name: str
     outcomes: Outcomes
-    lam: np.ndarray
-    cost: np.ndarray
-    quality: np.ndarray
+    lam: Floats
+    cost: Floats
+    quality: Floats
     steps: Steps
 
     @classmethod
@@ -122,7 +123,7 @@ class Frontier:
         )
 
     @cached_property
-    def budget(self) -> np.ndarray:
+    def budget(self) -> Floats:
         """The mean cost per query that must be granted to get as far as each point: the running maximum of `cost`.
 
         It starts at the cheapest point, since no budget needs the points before. The two differ only where estimates of
@@ -131,7 +132,7 @@ class Frontier:
         granted, _ = _by_budget(self.cost, self.quality)
         return np.append(np.full(len(self.cost) - len(granted), granted[0]), granted)
 
-    def quality_at(self, cost: ArrayLike) -> np.ndarray:
+    def quality_at(self, cost: ArrayLike) -> Floats:
         """Return the mean quality that a mean cost per query buys; NaN below the cheapest point.
 
         The curve is read against `budget`. Where its cost has fallen for a while as the price fell, a flat step of the
@@ -243,7 +244,7 @@ class Frontier:
         """
         return float(_auc(self.cost, self.quality, self.outcomes.cost.mean(axis=0), self.outcomes.quality.mean(axis=0)))
 
-    def bootstrap(self, resamples: int = 1_000, *, seed: int = 0) -> np.ndarray:
+    def bootstrap(self, resamples: int = 1_000, *, seed: int = 0) -> Floats:
         """Return the AUC on `resamples` samples of as many queries drawn with replacement.
 
         With the same seed, two curves on the same outcomes see the same samples: their differences are paired.
@@ -271,7 +272,7 @@ class Frontier:
         """
         return np.array([_auc(*replicate) for replicate in self._replicates(resamples, seed)])
 
-    def _replicates(self, resamples: float, seed: int) -> Iterator[tuple[np.ndarray, ...]]:
+    def _replicates(self, resamples: float, seed: int) -> Iterator[tuple[Floats, ...]]:
         """Yield what `_reweighted` makes of one resample after the other."""
         mend = "1,000 is a good choice."
         resamples = int(_checks.number("resamples", resamples, low=1, high=1e9, mend=mend))
@@ -283,7 +284,7 @@ class Frontier:
             weights = rng.multinomial(n, np.full(n, 1 / n), min(chunk, resamples - done))[:, query]
             yield from zip(*self._reweighted(weights), strict=True)
 
-    def _reweighted(self, weights: np.ndarray) -> tuple[np.ndarray, ...]:
+    def _reweighted(self, weights: Ints) -> tuple[Floats, ...]:
         """Return cost and quality of the curve, cost and quality of the models, for each row of weights."""
         weights = weights / weights.sum(axis=1, keepdims=True)
         cost, quality = (np.cumsum((grouped.T @ weights.T).T, axis=1) for grouped in self._grouped_steps)
@@ -392,7 +393,7 @@ class Frontier:
         return cost, quality
 
 
-def _warn_of_groups(outcomes: Outcomes, query: np.ndarray, distinct: pd.Index) -> None:
+def _warn_of_groups(outcomes: Outcomes, query: Ints, distinct: pd.Index) -> None:
     """Warn if rows with one label cannot be copies of one query: they will be drawn together all the same."""
     original = np.unique(query, return_index=True)[1][query]
     differs = [(table != table[original]).any(axis=1) for table in (outcomes.quality, outcomes.cost)]
@@ -417,24 +418,24 @@ def _steps(leaves: Leaves) -> Steps:
     return Steps(query[falling], price[falling], cost[falling], quality[falling])
 
 
-def _changes(values: np.ndarray) -> np.ndarray:
+def _changes(values: np.ndarray) -> Bools:
     """Return where an entry differs from the one before it, for all but the first; infinite entries are welcome."""
     return values[1:] != values[:-1]
 
 
-def _running_mean(change: np.ndarray, last: np.ndarray, n: int) -> np.ndarray:
+def _running_mean(change: Floats, last: Ints, n: int) -> Floats:
     """Return the mean over n queries after each of the changes at `last`; the first n are where the queries start."""
     start = change[:n].mean()
     return np.append(start, start + np.cumsum(change[n:])[last[1:] - n] / n)
 
 
-def _by_budget(cost: np.ndarray, quality: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _by_budget(cost: Floats, quality: Floats) -> tuple[Floats, Floats]:
     """Return the budget and the quality of the points from the cheapest on, which are those that a budget can buy."""
     start = int(cost.argmin())
     return np.maximum.accumulate(cost[start:]), quality[start:]
 
 
-def _cost_at(cost: np.ndarray, quality: np.ndarray, goal: float) -> float:
+def _cost_at(cost: Floats, quality: Floats, goal: float) -> float:
     """Return the least budget at which a curve reaches `goal`, or ∞."""
     budget, quality = _by_budget(cost, quality)
     reached = np.flatnonzero(quality >= goal)
@@ -444,7 +445,7 @@ def _cost_at(cost: np.ndarray, quality: np.ndarray, goal: float) -> float:
     return float(np.interp(goal, quality[[j - 1, j]], budget[[j - 1, j]]) if j else budget[0])
 
 
-def _auc(cost: np.ndarray, quality: np.ndarray, model_cost: np.ndarray, model_quality: np.ndarray) -> float:
+def _auc(cost: Floats, quality: Floats, model_cost: Floats, model_quality: Floats) -> float:
     """Return the area under one curve as `Frontier.auc` defines it."""
     budget, quality = _by_budget(cost, quality)
     low, high = model_cost.min(), model_cost.max()

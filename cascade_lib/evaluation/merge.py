@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from .. import _checks
+from .._arrays import Floats
 from ..outcomes import Outcomes
 from .frontier import Frontier, Leaves
 
@@ -53,8 +54,8 @@ def merge_frontiers(curves: Iterable[Frontier], *, points: int = 2_000) -> Front
     """
     points = int(_checks.number("points", points, low=2, high=1e9, mend="2,000 is a good choice."))
     sizes: list[int] = []
-    kept: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    models: list[tuple[np.ndarray, np.ndarray]] = []
+    kept: list[tuple[Floats, Floats, Floats]] = []
+    models: list[tuple[Floats, Floats]] = []
     first = None
     for curve in curves:
         here = (curve.name, curve.outcomes.models, curve.outcomes.cost_unit)
@@ -78,7 +79,7 @@ def merge_frontiers(curves: Iterable[Frontier], *, points: int = 2_000) -> Front
     return Frontier.from_leaves(name, outcomes, Leaves(chunk, high, low, cost.ravel(), quality.ravel()))
 
 
-def _some(prices: np.ndarray, points: int) -> np.ndarray:
+def _some(prices: Floats, points: int) -> Floats:
     """Return at most `points` of some falling prices, evenly chosen by rank, the first and the last one included."""
     if len(prices) <= points:
         return prices

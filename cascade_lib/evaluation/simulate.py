@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from .. import _checks
+from .._arrays import Bools, Floats, Ints
 from ..estimators.base import Beliefs, Estimator, ask, evidence_for
 from ..outcomes import Outcomes
 from ..strategies.base import STOP, Moves, Strategy
@@ -56,17 +57,17 @@ class Play:
 
     name: str
     outcomes: Outcomes
-    ran: np.ndarray
-    order: np.ndarray
-    chosen: np.ndarray
+    ran: Bools
+    order: Ints
+    chosen: Ints
 
     @property
-    def cost(self) -> np.ndarray:
+    def cost(self) -> Floats:
         """What each query cost, shape (n,): the sum over the models that ran."""
         return (self.outcomes.cost * self.ran).sum(axis=1)
 
     @property
-    def quality(self) -> np.ndarray:
+    def quality(self) -> Floats:
         """The quality of the answer kept, shape (n,)."""
         return self.outcomes.quality[np.arange(len(self.chosen)), self.chosen]
 
@@ -99,7 +100,7 @@ def play(
     outcomes: Outcomes,
     lam: float,
     *,
-    expensive_ties: np.ndarray | None = None,
+    expensive_ties: Bools | None = None,
 ) -> Play:
     """Play a strategy at one price; see `Strategy.play`."""
     lam = _checks.number("lam", lam, low=0, high=np.inf, mend="A price is quality per unit of cost.")
@@ -128,9 +129,7 @@ def play(
     return Play(strategy.name, outcomes, ran, order, answer)
 
 
-def decide(
-    strategy: Strategy, beliefs: Beliefs, barred: np.ndarray, lam: float, *, expensive_ties: np.ndarray
-) -> np.ndarray:
+def decide(strategy: Strategy, beliefs: Beliefs, barred: Bools, lam: float, *, expensive_ties: Bools) -> Ints:
     """Return the model to run next, or STOP, on live queries that are in the same state, int (m,).
 
     Parameters
@@ -188,9 +187,9 @@ def _moves(
     estimator: Estimator,
     outcomes: Outcomes,
     state: int,
-    queries: np.ndarray,
-    lowest: np.ndarray,
-) -> tuple[Moves, np.ndarray]:
+    queries: Ints,
+    lowest: Floats,
+) -> tuple[Moves, Ints]:
     """Return what to do next with `queries` in `state`, at prices from `lowest`, and the model to keep on stopping."""
     m, ran = len(queries), _models_in(state, outcomes.k)
     if strategy.depth == state.bit_count() == 1:
@@ -200,7 +199,7 @@ def _moves(
     return _next_moves(strategy, beliefs, lowest), answer
 
 
-def _next_moves(strategy: Strategy, beliefs: Beliefs, lowest: np.ndarray) -> Moves:
+def _next_moves(strategy: Strategy, beliefs: Beliefs, lowest: Floats) -> Moves:
     """Return what to do next, at prices from `lowest`."""
     calls = int(beliefs.ran.sum())
     # A live session may have been told of more models than the strategy would have run.
@@ -212,7 +211,7 @@ def _next_moves(strategy: Strategy, beliefs: Beliefs, lowest: np.ndarray) -> Mov
     return moves._replace(high=moves.high / weight, low=moves.low / weight)
 
 
-def _moves_at_once(strategy: Strategy, beliefs: Beliefs, lowest: np.ndarray) -> Moves:
+def _moves_at_once(strategy: Strategy, beliefs: Beliefs, lowest: Floats) -> Moves:
     """Return the strategy's moves, which hold for prices from `lowest` upwards."""
     size = _QUERIES_AT_ONCE
     jobs = [
@@ -227,10 +226,10 @@ def _moves_at_once(strategy: Strategy, beliefs: Beliefs, lowest: np.ndarray) -> 
         found = list(pool.map(lambda job: _moves_of_rows(strategy, beliefs, *job), jobs))
     moves = Moves(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
     order = np.argsort(moves.row, kind="stable")
-    return Moves(*(part[order] for part in moves))
+    return Moves(moves.row[order], moves.model[order], moves.high[order], moves.low[order])
 
 
-def _moves_of_rows(strategy: Strategy, beliefs: Beliefs, rows: np.ndarray, barred: np.ndarray | None) -> Moves:
+def _moves_of_rows(strategy: Strategy, beliefs: Beliefs, rows: Ints, barred: Bools | None) -> Moves:
     """Return the moves of some rows of the beliefs, none of which may run the models in `barred`, bool (k,)."""
     part = beliefs.take(rows)
     if barred is not None:
@@ -239,7 +238,7 @@ def _moves_of_rows(strategy: Strategy, beliefs: Beliefs, rows: np.ndarray, barre
     return moves._replace(row=rows[moves.row])
 
 
-def _alike(hopeless: np.ndarray | None, m: int) -> list[tuple[np.ndarray, np.ndarray | None]]:
+def _alike(hopeless: Bools | None, m: int) -> list[tuple[Ints, Bools | None]]:
     """Return the rows in groups that have the same hopeless models, with these."""
     if hopeless is None:
         return [(np.arange(m), None)]
@@ -248,15 +247,13 @@ def _alike(hopeless: np.ndarray | None, m: int) -> list[tuple[np.ndarray, np.nda
     return list(zip(by_group, patterns, strict=True))
 
 
-def _always(model: np.ndarray) -> Moves:
+def _always(model: Ints) -> Moves:
     """Return the moves of rows that do the same at every price."""
     m = len(model)
     return Moves(np.arange(m), model, np.full(m, np.inf), np.zeros(m))
 
 
-def _cut(
-    row: np.ndarray, high: np.ndarray, low: np.ndarray, moves: Moves
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _cut(row: Ints, high: Floats, low: Floats, moves: Moves) -> tuple[Ints, Ints, Floats, Floats]:
     """Cut stretches of price by the moves of their rows; return each piece's stretch, next model, high and low."""
     # Neighbouring moves that run the same model next need no cut between them.
     begins = np.append(True, (moves.row[1:] != moves.row[:-1]) | (moves.model[1:] != moves.model[:-1]))
@@ -272,15 +269,13 @@ def _cut(
     return stretch[overlap], seg_model[seg[overlap]], high[overlap], low[overlap]
 
 
-def _leaves(
-    outcomes: Outcomes, state: int, query: np.ndarray, high: np.ndarray, low: np.ndarray, answer: np.ndarray
-) -> Leaves:
+def _leaves(outcomes: Outcomes, state: int, query: Ints, high: Floats, low: Floats, answer: Ints) -> Leaves:
     """Return the leaves of queries that stop in `state`, with what they really cost and achieved."""
     ran = _models_in(state, outcomes.k)
     return Leaves(query, high, low, outcomes.cost[np.ix_(query, ran)].sum(axis=1), outcomes.quality[query, answer])
 
 
-def _models_in(state: int, k: int) -> np.ndarray:
+def _models_in(state: int, k: int) -> Bools:
     """Return the set of models that the bits of `state` stand for, bool (k,)."""
     # Bit by bit, for the sets of more than 63 models do not fit into the integers of NumPy.
     return np.array([state >> i & 1 for i in range(k)], dtype=bool)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
+from .._arrays import Bools, Floats, Ints
 from .._registry import Registry
 from ..estimators.base import Beliefs, Estimator
 from ..outcomes import Outcomes
@@ -38,12 +39,12 @@ class Moves(NamedTuple):
     Sorted by row and falling price, as the `Segments` of an envelope are.
     """
 
-    row: np.ndarray
-    model: np.ndarray
-    high: np.ndarray
-    low: np.ndarray
+    row: Ints
+    model: Ints
+    high: Floats
+    low: Floats
 
-    def at(self, lam: float, expensive_ties: np.ndarray) -> np.ndarray:
+    def at(self, lam: float, expensive_ties: Bools) -> Ints:
         """Return the model of every row at the price `lam`, with ties as in `at_price`."""
         return self.model[at_price(self.row, self.low, lam, expensive_ties)]
 
@@ -55,9 +56,9 @@ class Plans(NamedTuple):
     plan does not exist, and `members` (p, k) says which models a plan runs from now on: none if it stops.
     """
 
-    cost: np.ndarray
-    value: np.ndarray
-    members: np.ndarray
+    cost: Floats
+    value: Floats
+    members: Bools
 
 
 class Strategy(ABC):
@@ -119,14 +120,14 @@ class Strategy(ABC):
     def moves(self, beliefs: Beliefs) -> Moves:
         """Return what to do next with each query of the batch, on all of which the same models have run."""
 
-    def hopeless(self, beliefs: Beliefs, lam: np.ndarray) -> np.ndarray | None:
+    def hopeless(self, beliefs: Beliefs, lam: Floats) -> Bools | None:
         """Return the models that no plan worth taking at a price of `lam` (m,) or more has, bool (m, k).
 
         None, the default, rules nothing out.
         """
         return None
 
-    def choose(self, beliefs: Beliefs) -> np.ndarray:
+    def choose(self, beliefs: Beliefs) -> Ints:
         """Return the model whose answer is kept when stopping: of those that ran, the one with the best estimate."""
         return np.where(beliefs.ran, beliefs.mean, -np.inf).argmax(axis=1)
 
@@ -155,7 +156,7 @@ class Strategy(ABC):
         return Frontier.from_leaves(self.name, outcomes, walk(self, estimator, outcomes))
 
     def play(
-        self, estimator: Estimator, outcomes: Outcomes, *, lam: float, expensive_ties: np.ndarray | None = None
+        self, estimator: Estimator, outcomes: Outcomes, *, lam: float, expensive_ties: Bools | None = None
     ) -> Play:
         r"""Play at one price.
 
@@ -271,7 +272,7 @@ class PlanningStrategy(Strategy):
     def plans(self, beliefs: Beliefs) -> Plans:
         """Return what may be done next with each query of the batch, on all of which the same models have run."""
 
-    def next_model(self, cost: np.ndarray, members: np.ndarray) -> np.ndarray:
+    def next_model(self, cost: Floats, members: Bools) -> Ints:
         """Return the member of each plan that runs first: the first in `order`.
 
         Parameters
@@ -312,7 +313,7 @@ def registered() -> dict[str, type[Strategy]]:
     return dict(sorted(_KINDS.all().items(), key=lambda entry: vars(entry[1]).get("rank", inf)))
 
 
-def chain(order: tuple[int, ...] | None, k: int) -> np.ndarray:
+def chain(order: tuple[int, ...] | None, k: int) -> Ints:
     """Return the models in the order in which they run; by default all of them in the order of the columns."""
     result = np.arange(k) if order is None else np.array(order, dtype=int)
     if not result.size or len(set(result)) < len(result) or not set(result) <= set(range(k)):
@@ -320,13 +321,13 @@ def chain(order: tuple[int, ...] | None, k: int) -> np.ndarray:
     return result
 
 
-def everyone(order: tuple[int, ...] | None, k: int) -> np.ndarray:
+def everyone(order: tuple[int, ...] | None, k: int) -> Ints:
     """Return all models: those of `chain` first, then the others, which run only if all of these have failed."""
     first = chain(order, k)
     return np.append(first, np.setdiff1d(np.arange(k), first))
 
 
-def open_to(order: tuple[int, ...] | None, beliefs: Beliefs) -> np.ndarray:
+def open_to(order: tuple[int, ...] | None, beliefs: Beliefs) -> Ints:
     """Return the models that a strategy with this `order` may still run, in this order.
 
     If nothing has run and none of them is left, for all have failed, these are all others: some model must answer.

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import erfcx, ndtr
 
+from .._arrays import Floats, Ints
 from .maximum import (
     Products,
     clark_max,
@@ -53,27 +54,27 @@ class Gaussian:
         """Return the law for some of the queries."""
         return Gaussian(self.mean[rows], self.spread[rows])
 
-    def pick(self, models: slice | np.ndarray) -> Gaussian:
+    def pick(self, models: slice | Ints) -> Gaussian:
         """Return the law of some of the models, given by their positions."""
         return Gaussian(self.mean[:, models], self.spread[:, models])
 
-    def sets(self, best: np.ndarray, most: int | None = None) -> np.ndarray:
+    def sets(self, best: Floats, most: int | None = None) -> Floats:
         """Return E[max(best, max over the set)] for every set of models, or every one of at most `most`."""
         return expected_max(self.mean, self.spread, best, most=most)
 
-    def prefixes(self, best: np.ndarray) -> np.ndarray:
+    def prefixes(self, best: Floats) -> Floats:
         """Return E[max(best, max over the prefix)] for every prefix, shape (m, k + 1)."""
         return nested_expected_max(self.mean, self.spread, best)
 
-    def alone(self, best: np.ndarray) -> np.ndarray:
+    def alone(self, best: Floats) -> Floats:
         """Return E[max(best, Q_i)] for every model by itself, shape (m, k); `best` must be finite."""
         return clark_max(best[:, None], self.mean, 0.0, self.spread)
 
-    def reach(self) -> tuple[np.ndarray, np.ndarray]:
+    def reach(self) -> tuple[Floats, Floats]:
         """Return, for every model, numbers below and above which there is no mass that matters, both (m, k)."""
         return self.mean - _REACH * self.spread, self.mean + _REACH * self.spread
 
-    def reservation(self, price: ArrayLike) -> np.ndarray:
+    def reservation(self, price: ArrayLike) -> Floats:
         r"""Return Weitzman's index of every model, shape (m, k): the z with :math:`E[(Q_i - z)^+]` = `price`.
 
         That is μ + σ u, where u inverts the unit normal loss function.
@@ -111,9 +112,9 @@ class JointGaussian:
     array([[0. , 0.4, 0.4, 0.4]])
     """
 
-    mean: np.ndarray
-    covariance: np.ndarray
-    draws: np.ndarray
+    mean: Floats
+    covariance: Floats
+    draws: Floats
 
     def __init__(self, mean: ArrayLike, covariance: ArrayLike, draws: ArrayLike) -> None:
         """Check everything that is handed in."""
@@ -129,7 +130,7 @@ class JointGaussian:
             raise ValueError("covariance has a negative variance on its diagonal.")
 
     @property
-    def spread(self) -> np.ndarray:
+    def spread(self) -> Floats:
         """Standard deviations of the future estimates, shape (m, k)."""
         return np.broadcast_to(np.sqrt(np.diagonal(self.covariance, axis1=-2, axis2=-1)), self.mean.shape)
 
@@ -138,29 +139,29 @@ class JointGaussian:
         shared = self.covariance.ndim == 2
         return JointGaussian(self.mean[rows], self.covariance if shared else self.covariance[rows], self.draws)
 
-    def pick(self, models: slice | np.ndarray) -> Draws:
+    def pick(self, models: slice | Ints) -> Draws:
         """Return the law of some of the models, given by their positions, as the draws that it is valued with."""
         # All models' samples come from the same root, so that a set has one value whatever it is picked with.
         samples = gaussian_samples(self.mean, self.covariance, self.draws)
         return Draws(samples[:, models])
 
-    def sets(self, best: np.ndarray, most: int | None = None) -> np.ndarray:
+    def sets(self, best: Floats, most: int | None = None) -> Floats:
         """Return E[max(best, max over the set)] for every set of models, or every one of at most `most`."""
         return self.pick(slice(None)).sets(best, most)
 
-    def prefixes(self, best: np.ndarray) -> np.ndarray:
+    def prefixes(self, best: Floats) -> Floats:
         """Return E[max(best, max over the prefix)] for every prefix, shape (m, k + 1)."""
         return self.pick(slice(None)).prefixes(best)
 
-    def alone(self, best: np.ndarray) -> np.ndarray:
+    def alone(self, best: Floats) -> Floats:
         """Return E[max(best, Q_i)] for every model by itself, shape (m, k)."""
         return self.pick(slice(None)).alone(best)
 
-    def reach(self) -> tuple[np.ndarray, np.ndarray]:
+    def reach(self) -> tuple[Floats, Floats]:
         """Return, for every model, numbers below and above which there is no mass that matters, both (m, k)."""
         return Gaussian(self.mean, self.spread).reach()
 
-    def reservation(self, price: ArrayLike) -> np.ndarray:
+    def reservation(self, price: ArrayLike) -> Floats:
         r"""Return Weitzman's index of every model by itself, shape (m, k); see `Gaussian.reservation`."""
         return Gaussian(self.mean, self.spread).reservation(price)
 
@@ -195,8 +196,8 @@ class Atoms:
     array([[  -inf, 0.3333, 0.5   , 0.6667]])
     """
 
-    value: np.ndarray
-    weight: np.ndarray
+    value: Floats
+    weight: Floats
 
     def __init__(self, value: ArrayLike, weight: ArrayLike) -> None:
         """Check everything that is handed in."""
@@ -210,12 +211,12 @@ class Atoms:
         _probabilities(self.weight)
 
     @property
-    def mean(self) -> np.ndarray:
+    def mean(self) -> Floats:
         """Means of the future estimates, shape (m, k)."""
         return (self.value * self.weight).sum(axis=2)
 
     @property
-    def spread(self) -> np.ndarray:
+    def spread(self) -> Floats:
         """Standard deviations of the future estimates, shape (m, k)."""
         return np.sqrt((self.weight * (self.value - self.mean[..., None]) ** 2).sum(axis=2))
 
@@ -223,34 +224,34 @@ class Atoms:
         """Return the law for some of the queries."""
         return Atoms(self.value[rows], self.weight[rows])
 
-    def pick(self, models: slice | np.ndarray) -> Atoms:
+    def pick(self, models: slice | Ints) -> Atoms:
         """Return the law of some of the models, given by their positions."""
         return Atoms(self.value[:, models], self.weight[:, models])
 
-    def sets(self, best: np.ndarray, most: int | None = None) -> np.ndarray:
+    def sets(self, best: Floats, most: int | None = None) -> Floats:
         """Return E[max(best, max over the set)] for every set of models, or every one of at most `most`."""
         return self._integrate(best, partial(products_of_sets, most=most))
 
-    def prefixes(self, best: np.ndarray) -> np.ndarray:
+    def prefixes(self, best: Floats) -> Floats:
         """Return E[max(best, max over the prefix)] for every prefix, shape (m, k + 1)."""
         return self._integrate(best, products_of_prefixes)
 
-    def alone(self, best: np.ndarray) -> np.ndarray:
+    def alone(self, best: Floats) -> Floats:
         """Return E[max(best, Q_i)] for every model by itself, shape (m, k)."""
         return (self.weight * np.maximum(self.value, best[:, None, None])).sum(axis=2)
 
-    def reach(self) -> tuple[np.ndarray, np.ndarray]:
+    def reach(self) -> tuple[Floats, Floats]:
         """Return the least and the largest value of every model, both (m, k)."""
         return self.value.min(axis=2), self.value.max(axis=2)
 
-    def reservation(self, price: ArrayLike) -> np.ndarray:
+    def reservation(self, price: ArrayLike) -> Floats:
         r"""Return Weitzman's index of every model, shape (m, k): the z with :math:`E[(Q_i - z)^+]` = `price`.
 
         Of all tails of the distribution, z is the largest mean less price / probability.
         """
         return _reservation(self.value, self.weight, price)
 
-    def _integrate(self, best: np.ndarray, products: Products) -> np.ndarray:
+    def _integrate(self, best: Floats, products: Products) -> Floats:
         """Return h − ∫ Π F, where F, the distribution functions, are constant between neighbouring atoms."""
         m, k, atoms = self.value.shape
         if not k:
@@ -298,8 +299,8 @@ class Draws:
     array([[-inf,  0.5,  0.5,  1. ]])
     """
 
-    value: np.ndarray
-    weight: np.ndarray
+    value: Floats
+    weight: Floats
 
     def __init__(self, value: ArrayLike, weight: ArrayLike | None = None) -> None:
         """Check everything that is handed in."""
@@ -313,12 +314,12 @@ class Draws:
         _probabilities(weight)
 
     @property
-    def mean(self) -> np.ndarray:
+    def mean(self) -> Floats:
         """Means of the future estimates, shape (m, k)."""
         return (self.value * self._weights()).sum(axis=2)
 
     @property
-    def spread(self) -> np.ndarray:
+    def spread(self) -> Floats:
         """Standard deviations of the future estimates, shape (m, k)."""
         return np.sqrt((self._weights() * (self.value - self.mean[..., None]) ** 2).sum(axis=2))
 
@@ -326,35 +327,35 @@ class Draws:
         """Return the law for some of the queries."""
         return Draws(self.value[rows], self.weight if self.weight.ndim == 1 else self.weight[rows])
 
-    def pick(self, models: slice | np.ndarray) -> Draws:
+    def pick(self, models: slice | Ints) -> Draws:
         """Return the law of some of the models, given by their positions."""
         return Draws(self.value[:, models], self.weight)
 
-    def sets(self, best: np.ndarray, most: int | None = None) -> np.ndarray:
+    def sets(self, best: Floats, most: int | None = None) -> Floats:
         """Return E[max(best, max over the set)] for every set of models, or every one of at most `most`."""
         return max_over_draws(self.value, self.weight, best, most=most)
 
-    def prefixes(self, best: np.ndarray) -> np.ndarray:
+    def prefixes(self, best: Floats) -> Floats:
         """Return E[max(best, max over the prefix)] for every prefix, shape (m, k + 1)."""
         return max_over_draws(self.value, self.weight, best, nested=True)
 
-    def alone(self, best: np.ndarray) -> np.ndarray:
+    def alone(self, best: Floats) -> Floats:
         """Return E[max(best, Q_i)] for every model by itself, shape (m, k)."""
         return (self._weights() * np.maximum(self.value, best[:, None, None])).sum(axis=2)
 
-    def reach(self) -> tuple[np.ndarray, np.ndarray]:
+    def reach(self) -> tuple[Floats, Floats]:
         """Return the least and the largest value of every model, both (m, k)."""
         return self.value.min(axis=2), self.value.max(axis=2)
 
-    def reservation(self, price: ArrayLike) -> np.ndarray:
+    def reservation(self, price: ArrayLike) -> Floats:
         r"""Return Weitzman's index of every model by itself, shape (m, k); see `Atoms.reservation`."""
         return _reservation(self.value, np.broadcast_to(self._weights(), self.value.shape), price)
 
-    def _weights(self) -> np.ndarray:
+    def _weights(self) -> Floats:
         return np.atleast_2d(self.weight)[:, None]
 
 
-def inverse_normal_loss(loss: ArrayLike) -> np.ndarray:
+def inverse_normal_loss(loss: ArrayLike) -> Floats:
     r"""Return u with :math:`\varphi(u) - u (1 - \Phi(u))` = `loss`, the inverse of the unit normal loss function.
 
     Parameters
@@ -390,16 +391,16 @@ def inverse_normal_loss(loss: ArrayLike) -> np.ndarray:
     return np.where(loss == 0, np.inf, np.where(np.isposinf(loss), -np.inf, u))
 
 
-def _density(u: np.ndarray) -> np.ndarray:
+def _density(u: Floats) -> Floats:
     return _LOSS_AT_0 * np.exp(-(np.maximum(u, -40.0) ** 2) / 2)  # beyond 40 it is 0
 
 
-def _mills(u: np.ndarray) -> np.ndarray:
+def _mills(u: Floats) -> Floats:
     """Return (1 − Φ(u)) / φ(u)."""
     return np.sqrt(np.pi / 2) * erfcx(u / np.sqrt(2))
 
 
-def _reservation(value: np.ndarray, weight: np.ndarray, price: ArrayLike) -> np.ndarray:
+def _reservation(value: Floats, weight: Floats, price: ArrayLike) -> Floats:
     """Return the z of every model from atoms, shape (m, k)."""
     order = value.argsort(axis=2)[:, :, ::-1]
     chance = np.cumsum(np.take_along_axis(weight, order, axis=2), axis=2)
@@ -410,7 +411,7 @@ def _reservation(value: np.ndarray, weight: np.ndarray, price: ArrayLike) -> np.
     return index.max(axis=2)
 
 
-def _numbers(law: object, name: str, given: ArrayLike) -> np.ndarray:
+def _numbers(law: object, name: str, given: ArrayLike) -> Floats:
     """Make what is given a field of a frozen law, as an array of finite numbers, and return it."""
     array = np.asarray(given, dtype=float)
     bad = ~np.isfinite(array)
@@ -421,7 +422,7 @@ def _numbers(law: object, name: str, given: ArrayLike) -> np.ndarray:
     return array
 
 
-def _probabilities(weight: np.ndarray) -> None:
+def _probabilities(weight: Floats) -> None:
     """Refuse weights that are negative or do not add up to 1."""
     total = weight.sum(axis=-1)
     if (weight < 0).any() or (np.abs(total - 1) > 1e-9).any():

@@ -13,6 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._arrays import Bools, Floats, Ints
+
 # Points looked at in one go: so few that all arrays of a step stay in the processor's cache.
 _AT_ONCE = 2**17
 
@@ -25,12 +27,12 @@ class Segments(NamedTuple):
     of a tie, also at ``lam == high``).
     """
 
-    row: np.ndarray
-    index: np.ndarray  # type: ignore[assignment]  # in place of the method that tuples have
-    high: np.ndarray
-    low: np.ndarray
+    row: Ints
+    index: Ints  # type: ignore[assignment]  # in place of the method that tuples have
+    high: Floats
+    low: Floats
 
-    def at(self, lam: float, expensive_ties: np.ndarray) -> np.ndarray:
+    def at(self, lam: float, expensive_ties: Bools) -> Ints:
         """Return the plan of every row at the price `lam`, int (m,); see `at_price` for ties.
 
         Examples
@@ -91,7 +93,7 @@ def segments(cost: ArrayLike, value: ArrayLike) -> Segments:
     return Segments(*(np.concatenate(fields) for fields in zip(*parts, strict=True)))
 
 
-def _gift_wrap(cost: np.ndarray, value: np.ndarray) -> Segments:
+def _gift_wrap(cost: Floats, value: Floats) -> Segments:
     """Find the segments of a few rows, one vertex of all envelopes after the other."""
     rows, plan = np.arange(len(cost)), _cheapest_plan(cost, value)
     high = np.full(len(cost), np.inf)
@@ -109,7 +111,7 @@ def _gift_wrap(cost: np.ndarray, value: np.ndarray) -> Segments:
     return Segments(row[order], plan[order], high[order], low[order])
 
 
-def at_price(row: np.ndarray, low: np.ndarray, lam: float, expensive_ties: np.ndarray) -> np.ndarray:
+def at_price(row: Ints, low: Floats, lam: float, expensive_ties: Bools) -> Ints:
     """Return the position of each row's segment at the price `lam`.
 
     Parameters
@@ -140,7 +142,7 @@ def at_price(row: np.ndarray, low: np.ndarray, lam: float, expensive_ties: np.nd
     return candidates[first]
 
 
-def hull(cost: ArrayLike, quality: ArrayLike) -> np.ndarray:
+def hull(cost: ArrayLike, quality: ArrayLike) -> Ints:
     """Return the models on the upper concave hull of k points (cost, quality), cheapest first.
 
     Mixing neighbours on the hull is the best that can be done without looking at the query.
@@ -163,14 +165,14 @@ def hull(cost: ArrayLike, quality: ArrayLike) -> np.ndarray:
     return segments(np.asarray(cost)[None], np.asarray(quality)[None]).index
 
 
-def _cheapest_plan(cost: np.ndarray, value: np.ndarray) -> np.ndarray:
+def _cheapest_plan(cost: Floats, value: Floats) -> Ints:
     """Return the plan for an infinite price: the cheapest, and the best of those that cost the same."""
     exists = np.isfinite(value)
     least = np.where(exists, cost, np.inf).min(axis=1, keepdims=True)
     return np.where(exists & (cost == least), value, -np.inf).argmax(axis=1)
 
 
-def _steepest_rise(cost: np.ndarray, value: np.ndarray, plan: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _steepest_rise(cost: Floats, value: Floats, plan: Ints) -> tuple[Floats, Ints]:
     """Return, for each row, the largest slope from `plan` to a more expensive and better plan (or 0), and that plan."""
     here = plan[:, None]
     run = cost - np.take_along_axis(cost, here, axis=1)

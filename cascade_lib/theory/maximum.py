@@ -20,6 +20,8 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 from scipy.stats import qmc
 
+from .._arrays import Bools, Floats, Ints
+
 MOST_SETS = 2**16
 """More sets than this, all those of 16 models, are too many to list."""
 
@@ -33,7 +35,7 @@ _FEW = 8
 # Numbers held at once, for speed (they stay in the cache) more than for memory.
 _AT_ONCE = 2_000_000
 
-Products = Callable[[np.ndarray, np.ndarray], np.ndarray]
+Products = Callable[[Floats, Floats], Floats]
 
 
 class Law(Protocol):
@@ -43,32 +45,32 @@ class Law(Protocol):
     """
 
     @property
-    def mean(self) -> np.ndarray:
+    def mean(self) -> Floats:
         """Means of the future estimates."""
 
     def take(self, rows: slice | np.ndarray) -> Law:
         """Return the law for some of the queries."""
 
-    def pick(self, models: slice | np.ndarray) -> Law:
+    def pick(self, models: slice | Ints) -> Law:
         """Return the law of some of the models, given by their positions."""
 
-    def sets(self, best: np.ndarray, most: int | None = None) -> np.ndarray:
+    def sets(self, best: Floats, most: int | None = None) -> Floats:
         """Return the value of every set of at most `most` models, by default of any: shape (m, 2**u) or less."""
 
-    def prefixes(self, best: np.ndarray) -> np.ndarray:
+    def prefixes(self, best: Floats) -> Floats:
         """Return the value of every prefix, shape (m, u + 1)."""
 
-    def alone(self, best: np.ndarray) -> np.ndarray:
+    def alone(self, best: Floats) -> Floats:
         """Return the value of every model by itself, shape (m, u)."""
 
-    def reach(self) -> tuple[np.ndarray, np.ndarray]:
+    def reach(self) -> tuple[Floats, Floats]:
         """Return, for every model, numbers below and above which there is no mass that matters, both (m, u)."""
 
-    def reservation(self, price: ArrayLike) -> np.ndarray:
+    def reservation(self, price: ArrayLike) -> Floats:
         """Return Weitzman's index of every model, shape (m, u)."""
 
 
-def subsets(u: int, most: int | None = None) -> np.ndarray:
+def subsets(u: int, most: int | None = None) -> Bools:
     """Return all sets of u models, or those of at most `most`, as a bool array of shape (sets, u), by their bits.
 
     Examples
@@ -84,7 +86,7 @@ def subsets(u: int, most: int | None = None) -> np.ndarray:
     return np.ascontiguousarray(_doubled(np.zeros((u, 1), dtype=bool), np.eye(u, dtype=bool), np.logical_or, most).T)
 
 
-def subset_sums(values: ArrayLike, most: int | None = None) -> np.ndarray:
+def subset_sums(values: ArrayLike, most: int | None = None) -> Floats:
     """Return the sum over every set, or over those of at most `most`, shape (m, sets), of values of shape (m, u).
 
     Examples
@@ -98,7 +100,7 @@ def subset_sums(values: ArrayLike, most: int | None = None) -> np.ndarray:
 
 def expected_max(
     mean: ArrayLike | Law, spread: ArrayLike | None = None, best: ArrayLike = -np.inf, *, most: int | None = None
-) -> np.ndarray:
+) -> Floats:
     r"""Return the value of every set of models, by default for independent Gaussian future estimates.
 
     .. math:: E[\max(b, \max_{i \in N} Q_i)] = h - \int_b^h \prod_{i \in N} \Phi\Big(\frac{t - \mu_i}{\sigma_i}\Big)\,dt
@@ -164,7 +166,7 @@ def expected_max(
     return value
 
 
-def _up_to_two(mean: np.ndarray, spread: np.ndarray, most: int) -> np.ndarray:
+def _up_to_two(mean: Floats, spread: Floats, most: int) -> Floats:
     """Return the value of the sets of one model, or of one and two, where nothing has run: closed forms."""
     u = mean.shape[1]
     value = np.full((len(mean), number_of_sets(u, most)), -np.inf)
@@ -177,9 +179,7 @@ def _up_to_two(mean: np.ndarray, spread: np.ndarray, most: int) -> np.ndarray:
     return value
 
 
-def nested_expected_max(
-    mean: ArrayLike | Law, spread: ArrayLike | None = None, best: ArrayLike = -np.inf
-) -> np.ndarray:
+def nested_expected_max(mean: ArrayLike | Law, spread: ArrayLike | None = None, best: ArrayLike = -np.inf) -> Floats:
     """Return the value of the first 0, 1, …, u models: the prefixes that a cascade may plan.
 
     Parameters, errors and accuracy are those of `expected_max`, but u may be any number.
@@ -208,8 +208,8 @@ def nested_expected_max(
 
 
 def expected_max_correlated(
-    mean: ArrayLike, covariance: ArrayLike, best: ArrayLike = -np.inf, *, draws: np.ndarray
-) -> np.ndarray:
+    mean: ArrayLike, covariance: ArrayLike, best: ArrayLike = -np.inf, *, draws: Floats
+) -> Floats:
     r"""Return the value of every set of models whose future estimates are jointly Gaussian.
 
     Parameters
@@ -260,7 +260,7 @@ def expected_max_correlated(
     return max_over_draws(samples, np.full(len(draws), 1 / len(draws)), best)
 
 
-def gaussian_samples(mean: np.ndarray, covariance: np.ndarray, draws: np.ndarray) -> np.ndarray:
+def gaussian_samples(mean: Floats, covariance: Floats, draws: Floats) -> Floats:
     """Return jointly Gaussian samples, shape (m, u, T), made from standard normal draws of shape (T, u)."""
     # The symmetric root exists where Cholesky fails, for zero variances and perfect correlation, and does not depend on
     # which eigenvectors a machine finds.
@@ -270,8 +270,8 @@ def gaussian_samples(mean: np.ndarray, covariance: np.ndarray, draws: np.ndarray
 
 
 def max_over_draws(
-    samples: np.ndarray, weight: np.ndarray, best: np.ndarray, *, most: int | None = None, nested: bool = False
-) -> np.ndarray:
+    samples: Floats, weight: Floats, best: Floats, *, most: int | None = None, nested: bool = False
+) -> Floats:
     """Return the weighted mean maximum over joint draws of every set, or with `nested` of every prefix.
 
     Parameters
@@ -304,7 +304,7 @@ def max_over_draws(
     return value
 
 
-def normal_draws(u: int, size: int, *, seed: int) -> np.ndarray:
+def normal_draws(u: int, size: int, *, seed: int) -> Floats:
     """Return quasi-random standard normal draws, shape (size, u), that come in pairs of opposite sign.
 
     Parameters
@@ -340,7 +340,7 @@ def normal_draws(u: int, size: int, *, seed: int) -> np.ndarray:
 
 def clark_max(
     mean_a: ArrayLike, mean_b: ArrayLike, spread_a: ArrayLike, spread_b: ArrayLike, correlation: ArrayLike = 0.0
-) -> np.ndarray:
+) -> Floats:
     r"""Return the expected maximum of two jointly Gaussian variables in closed form; arguments broadcast.
 
     .. math:: E[\max(A, B)] = \mu_A \Phi(z) + \mu_B \Phi(-z) + \theta \varphi(z), \quad
@@ -376,7 +376,7 @@ def clark_max(
 
 def _checked(
     mean: ArrayLike, spread: ArrayLike | None, best: ArrayLike, most: int | None = None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[Floats, Floats, Floats]:
     """Return mean and spread of shape (m, u) and best of shape (m,), or say what is wrong with them."""
     mean = np.asarray(mean, dtype=float)
     if mean.ndim != 2:
@@ -398,7 +398,7 @@ def _checked(
     return mean, np.broadcast_to(spread, (m, u)), _checked_best(best, m)
 
 
-def _checked_best(best: ArrayLike, m: int) -> np.ndarray:
+def _checked_best(best: ArrayLike, m: int) -> Floats:
     """Return best of shape (m,), or say what is wrong with it."""
     best = np.asarray(best, dtype=float)
     if best.shape not in ((m,), ()):
@@ -407,7 +407,7 @@ def _checked_best(best: ArrayLike, m: int) -> np.ndarray:
     return np.broadcast_to(best, (m,))
 
 
-def _refuse(name: str, array: np.ndarray, bad: np.ndarray) -> None:
+def _refuse(name: str, array: Floats, bad: Bools) -> None:
     """Say which entry of an argument is the first bad one, if there is one."""
     if bad.any():
         place = np.argwhere(bad)[0].tolist()
@@ -433,7 +433,7 @@ def number_of_sets(u: int, most: int | None = None) -> int:
 
 
 @cache
-def sizes(u: int, most: int | None = None) -> np.ndarray:
+def sizes(u: int, most: int | None = None) -> Ints:
     """Return the number of members of every set, in the order of `subsets`."""
     found = _doubled(np.zeros((1, 1), dtype=int), np.ones((u, 1), dtype=int), np.add, most)[0]
     found.flags.writeable = False
@@ -457,9 +457,7 @@ def _doubled(start: np.ndarray, models: np.ndarray, combine: np.ufunc, most: int
     return table
 
 
-def _by_quadrature(
-    mean: np.ndarray, spread: np.ndarray, best: np.ndarray, products: Products, columns: int
-) -> np.ndarray:
+def _by_quadrature(mean: Floats, spread: Floats, best: Floats, products: Products, columns: int) -> Floats:
     """Return h − ∫ Π Φ for the sets that `products` forms, row by row with as few nodes as that row needs."""
     value = np.repeat(best[:, None], columns, axis=1)
     open_rows = (spread > 0).any(axis=1)
@@ -495,12 +493,12 @@ def _density(u: int) -> float:
 
 
 def _integrate(
-    value: np.ndarray,
-    rows: np.ndarray,
-    edges: np.ndarray,
+    value: Floats,
+    rows: Ints,
+    edges: Floats,
     nodes: int,
-    mean: np.ndarray,
-    spread: np.ndarray,
+    mean: Floats,
+    spread: Floats,
     products: Products,
 ) -> None:
     """Fill in `value` of `rows`, with `nodes` Gauss–Legendre nodes between any two neighbouring edges."""
@@ -521,11 +519,11 @@ def _integrate(
 
 
 @cache
-def _rule(nodes: int) -> tuple[np.ndarray, np.ndarray]:
+def _rule(nodes: int) -> tuple[Floats, Floats]:
     return np.polynomial.legendre.leggauss(nodes)
 
 
-def products_of_sets(cdf: np.ndarray, weight: np.ndarray, most: int | None = None) -> np.ndarray:
+def products_of_sets(cdf: Floats, weight: Floats, most: int | None = None) -> Floats:
     """Return Σ_t w_t Π_{i in N} cdf_i(t) for all sets N, or those of at most `most` models, shape (m, sets)."""
     m, u, nodes = cdf.shape
     listed = number_of_sets(u, most)
@@ -538,15 +536,15 @@ def products_of_sets(cdf: np.ndarray, weight: np.ndarray, most: int | None = Non
         return value
     first, second = (_products(part) for part in (cdf[:, : u // 2], cdf[:, u // 2 :]))
     value = np.matmul(second, (first * weight).transpose(0, 2, 1)).reshape(m, -1)
-    return value if listed == 2**u else value[:, sizes(u) <= most]
+    return value if most is None or listed == 2**u else value[:, sizes(u) <= most]
 
 
-def _products(cdf: np.ndarray, most: int | None = None) -> np.ndarray:
+def _products(cdf: Floats, most: int | None = None) -> Floats:
     """Return Π_{i in N} cdf_i(t) for all sets N, or those of at most `most` models, shape (m, sets, T)."""
     return _doubled(np.ones((len(cdf), 1, cdf.shape[2])), cdf.transpose(1, 0, 2), np.multiply, most)
 
 
-def products_of_prefixes(cdf: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def products_of_prefixes(cdf: Floats, weight: Floats) -> Floats:
     """Return Σ_t w_t Π_{i < j} cdf_i(t) for j = 0, …, u, shape (m, u + 1)."""
     products = np.cumprod(np.concatenate([np.ones_like(weight), cdf], axis=1), axis=1)
     return (products * weight).sum(axis=2)
