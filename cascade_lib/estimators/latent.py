@@ -131,12 +131,9 @@ class LatentClassEstimator(FromSignals):
         law = self._atoms(chance, mean, ran)
         if self.future == "relative" and ran.any():
             law = self._relative(kind, level, law, mean, ran)
-        spread = law.spread
-        if self.future == "gaussian":
-            law = None
-        elif self.future == "joint":
+        if self.future == "joint":
             law = self._draws(kind, level, chance, mean, ran)
-        return mean, spread, law
+        return mean, law.spread, None if self.future == "gaussian" else law
 
     def _classes(self, outcomes: Outcomes, ran: np.ndarray, rows: np.ndarray | slice) -> tuple[np.ndarray, np.ndarray]:
         """Return P(class), shape (m, h), and P(level | class), shape (m, h, k, v), given the signals."""

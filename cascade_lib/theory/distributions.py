@@ -136,13 +136,14 @@ class JointGaussian:
     def take(self, rows: slice | np.ndarray) -> JointGaussian:
         """Return the law for some of the queries."""
         shared = self.covariance.ndim == 2
-        return JointGaussian(self.mean[rows], self.covariance if shared else self.covariance[rows], self.draws)
+        covariance = self.covariance if shared else self.covariance[rows]
+        return _unchecked(JointGaussian, mean=self.mean[rows], covariance=covariance, draws=self.draws)
 
     def pick(self, models: np.ndarray) -> Draws:
         """Return the law of some of the models, given by their positions, as the draws that it is valued with."""
         # All models' samples come from the same root, so that a set has one value whatever it is picked with.
-        samples = gaussian_samples(self.mean, self.covariance, self.draws)
-        return Draws(samples[:, models])
+        samples, size = gaussian_samples(self.mean, self.covariance, self.draws), len(self.draws)
+        return _unchecked(Draws, value=samples[:, models], weight=np.full(size, 1 / size))
 
     def sets(self, best: np.ndarray, most: int | None = None) -> np.ndarray:
         """Return E[max(best, max over the set)] for every set of models, or every one of at most `most`."""
@@ -221,11 +222,11 @@ class Atoms:
 
     def take(self, rows: slice | np.ndarray) -> Atoms:
         """Return the law for some of the queries."""
-        return Atoms(self.value[rows], self.weight[rows])
+        return _unchecked(Atoms, value=self.value[rows], weight=self.weight[rows])
 
     def pick(self, models: np.ndarray) -> Atoms:
         """Return the law of some of the models, given by their positions."""
-        return Atoms(self.value[:, models], self.weight[:, models])
+        return _unchecked(Atoms, value=self.value[:, models], weight=self.weight[:, models])
 
     def sets(self, best: np.ndarray, most: int | None = None) -> np.ndarray:
         """Return E[max(best, max over the set)] for every set of models, or every one of at most `most`."""
@@ -326,11 +327,12 @@ class Draws:
 
     def take(self, rows: slice | np.ndarray) -> Draws:
         """Return the law for some of the queries."""
-        return Draws(self.value[rows], self.weight if self.weight.ndim == 1 else self.weight[rows])
+        weight = self.weight if self.weight.ndim == 1 else self.weight[rows]
+        return _unchecked(Draws, value=self.value[rows], weight=weight)
 
     def pick(self, models: np.ndarray) -> Draws:
         """Return the law of some of the models, given by their positions."""
-        return Draws(self.value[:, models], self.weight)
+        return _unchecked(Draws, value=self.value[:, models], weight=self.weight)
 
     def sets(self, best: np.ndarray, most: int | None = None) -> np.ndarray:
         """Return E[max(best, max over the set)] for every set of models, or every one of at most `most`."""
@@ -410,6 +412,14 @@ def _reservation(value: np.ndarray, weight: np.ndarray, price: ArrayLike) -> np.
     index = np.full(value.shape, -np.inf)
     np.divide(worth - price, chance, out=index, where=chance > 0)
     return index.max(axis=2)
+
+
+def _unchecked(kind: type, **fields: np.ndarray) -> Law:
+    """Return a law made of parts of one that was checked when it was built."""
+    law = object.__new__(kind)
+    for name, array in fields.items():
+        object.__setattr__(law, name, array)
+    return law
 
 
 def _numbers(law: Law, name: str) -> np.ndarray:
