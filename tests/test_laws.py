@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import zscore
 
 from cascade_lib import Cascade, CascadeRouter
 from cascade_lib.estimators import Beliefs
@@ -87,7 +88,8 @@ def test_atoms_of_many_queries_are_valued_in_parts(monkeypatch):
     rng = np.random.default_rng(7)
     law, best = LAWS["Atoms"](rng.random((9, 4)), rng.random((9, 4)), rng), rng.random(9)
     whole = law.sets(best), law.prefixes(best)
-    monkeypatch.setattr("cascade_lib.theory.distributions._AT_ONCE", 2 * 4 * 4 * 2)  # two queries of four models with two atoms
+    # Two queries of four models with two atoms.
+    monkeypatch.setattr("cascade_lib.theory.distributions._AT_ONCE", 2 * 4 * 4 * 2)
     for found, expected in zip((law.sets(best), law.prefixes(best)), whole, strict=True):
         np.testing.assert_array_equal(found, expected)
 
@@ -135,7 +137,9 @@ LAWS = {
         normal_draws(mean.shape[1], 64, seed=0),
     ),
     "Atoms": lambda mean, spread, rng: Atoms(mean[..., None] + spread[..., None] * [-1.0, 1.0], 0.5),
-    "Draws": lambda mean, spread, rng: Draws(mean[..., None] + spread[..., None] * rng.normal(size=(mean.shape[1], 8))),
+    "Draws": lambda mean, spread, rng: Draws(
+        mean[..., None] + spread[..., None] * zscore(rng.normal(size=(mean.shape[1], 8)), axis=1)
+    ),
 }  # fmt: skip
 
 

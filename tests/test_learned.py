@@ -707,7 +707,7 @@ def test_outcomes_that_do_not_fit_are_named():
     ]
     for outcomes, message in cases:
         with pytest.raises(ValueError, match=message):
-            estimator.beliefs(outcomes.evidence(FIRST))
+            estimator.beliefs(outcomes.evidence(FIRST[: outcomes.k]))
     # Before any answer has been given none is needed.
     np.testing.assert_array_equal(
         estimator.beliefs(change(pool, answer_features={}).evidence(NOTHING)).mean,

@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from scipy.stats import norm
 from cascade_lib import Cascade, CascadeRouter, Outcomes, Router, ThresholdCascade
 from cascade_lib.estimators.base import Beliefs
 from cascade_lib.evaluation.simulate import STOP, decide
+from cascade_lib.theory import Atoms
 from truths import STRATEGIES, scene, slow_expected_max
 
 WITH_ORDERS = [
@@ -211,24 +213,34 @@ def test_whatever_has_run_or_failed_there_is_a_next_step(strategy, seed, lam):
         assert ran[strategy.choose(beliefs)[0]]
 
 
+LAW = Atoms([[[0.0, 0.0], [0.0, 1.0]]], 0.5)
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"mean": np.full((1, 2), np.nan)}, "beliefs of Author have a mean of nan for query 0 .* model 0: .* finite"),
+        (
+            {"mean": np.full((1, 2), np.nan)},
+            "Author have a mean of nan for query a and model 'small': .* finite; .* training",
+        ),
         ({"mean": np.zeros(2)}, r"a mean of shape \(2,\) where \(1, 2\) is expected"),
-        ({"mean": np.zeros((5, 2))}, r"a mean of shape \(5, 2\) where \(1, 2\) is expected"),
+        ({"mean": np.zeros((5, 2))}, r"a mean of shape \(5, 2\) where \(1, 2\) is expected.* at `rows`"),
         ({"spread": -np.ones((1, 2))}, "a spread of -1 .* 0 or more"),
-        ({"cost": np.full((1, 2), np.inf)}, "a cost of inf"),
-        ({"cost": np.array([[1.0, -1.0]])}, "a cost of -1 for query 0 .* model 1"),
+        ({"cost": np.full((1, 2), np.inf)}, "a cost of inf .* clip"),
+        ({"cost": np.array([[1.0, -1.0]])}, "a cost of -1 for query a and model 'large'"),
+        ({"ran": np.ones(2, dtype=bool)}, "another `ran` than the evidence: pass .*evidence.ran"),
+        ({"law": LAW}, "a law with a mean of 0.5 for query a and model 'large': .* pass mean=law.mean"),
+        ({"law": LAW, "mean": LAW.mean}, "a law with a spread of 0.5 .* pass spread=law.spread"),
+        ({"law": LAW.pick([0])}, r"a law with a mean of shape \(1, 1\)"),
     ],
 )
 def test_wrong_beliefs_are_refused_by_the_name_of_their_estimator(wrong, message):
     class Author:
         def beliefs(self, evidence, rows=None):
             right = {"mean": np.zeros((1, 2)), "spread": np.zeros((1, 2)), "cost": np.ones((1, 2))}
-            return Beliefs(evidence.ran, **(right | wrong))
+            return Beliefs(**({"ran": evidence.ran} | right | wrong))
 
-    pool = Outcomes([[0, 1]], [[1, 2]])
+    pool = Outcomes([[0, 1]], [[1, 2]], models=["small", "large"], query=pd.DataFrame(index=["a"]))
     for work in (lambda: Router().frontier(Author(), pool), lambda: Cascade().play(Author(), pool, lam=1.0)):
         with pytest.raises(ValueError, match=message):
             work()
@@ -239,7 +251,7 @@ def test_a_spread_left_after_a_call_is_refused():
         def beliefs(self, evidence, rows=None):
             return Beliefs(evidence.ran, np.zeros((1, 2)), np.ones((1, 2)), np.array([[0.0, 0.01]]))
 
-    with pytest.raises(ValueError, match="a spread of 1 .* model 0: it must be 0, for this model has run"):
+    with pytest.raises(ValueError, match="a spread of 1 .* model 'model-0': it must be 0, .*evidence.ran"):
         Cascade().frontier(Author(), Outcomes([[0, 1]], [[1, 2]]))
 
 

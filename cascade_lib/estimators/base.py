@@ -8,11 +8,12 @@ estimators' business.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._registry import Registry
 from ..outcomes import Evidence, Outcomes
@@ -20,6 +21,9 @@ from ..theory.distributions import Gaussian
 from ..theory.maximum import Law
 
 _KINDS: Registry[StoredEstimator] = Registry(__package__)
+
+# What a law and the tables beside it may differ by, relative to 1 and the estimate.
+_LAW_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,38 +138,62 @@ def refuse_simulated(estimator: Estimator) -> None:
 
 
 def ask(estimator: Estimator, evidence: Evidence, rows: np.ndarray) -> Beliefs:
-    """Return what an estimator says about the queries `rows`, provided that it can be planned on.
+    """Return what an estimator says about the queries at positions `rows`, if it can be planned on; checked only here.
 
     Raises
     ------
     ValueError
         If a table is not of shape (m, k), an estimate is NaN or infinite, a cost of a model that may still run is
-        negative, or a spread is negative or not 0 for a model that has run. The message names the estimator.
+        negative, a spread is negative or not 0 for a model that has run, or the law has another mean or spread. The
+        message names the estimator, the table, the query and the model, and says how to fix it.
     """
-    beliefs, who, ran = estimator.beliefs(evidence, rows), type(estimator).__name__, evidence.ran
-    shape = (len(rows), evidence.k)
-    for name, table in (("mean", beliefs.mean), ("spread", beliefs.spread), ("cost", beliefs.cost)):
-        if np.shape(table) != shape:
-            raise ValueError(
-                f"the beliefs of {who} have a {name} of shape {np.shape(table)} where {shape} is expected: one row for "
-                "each query asked about, one column for each model."
-            )
-    cost, usable = np.where(ran, 0.0, beliefs.cost), lambda table: np.isfinite(table) & (table >= 0)
-    _refuse(who, "mean", beliefs.mean, ~np.isfinite(beliefs.mean), "it must be finite")
-    _refuse(who, "cost", cost, ~usable(cost), "it must be finite and 0 or more")
-    _refuse(who, "spread", beliefs.spread, ~usable(beliefs.spread), "it must be finite and 0 or more")
+    said, who = estimator.beliefs(evidence, rows), f"the beliefs of {type(estimator).__name__}"
+    if not np.array_equal(said.ran, evidence.ran):
+        raise ValueError(f"{who} have another `ran` than the evidence: pass Beliefs(ran=evidence.ran, …).")
+    shape = len(rows), evidence.k
+    tables = {name: _shaped(who, name, getattr(said, name), shape) for name in ("mean", "spread", "cost")}
+    for name, table, bad, rule in _faults(evidence.ran, **tables):
+        _refuse(who, name, table, bad, rule, evidence, rows)
+    if said.law is not None:
+        for name in ("mean", "spread"):
+            # A law need not have a spread: not every kind of it can say one.
+            own = _shaped(who, f"law with a {name}", getattr(said.law, name, tables[name]), shape)
+            off = np.abs(own - tables[name]) > _LAW_ROUNDING * (1 + np.abs(tables[name]))
+            rule = f"its {name} says otherwise; pass {name}=law.{name}"
+            _refuse(who, f"law with a {name}", own, off, rule, evidence, rows)
+    return replace(said, **tables)
+
+
+def _shaped(who: str, name: str, table: ArrayLike, shape: tuple[int, int]) -> np.ndarray:
+    table = np.asarray(table, dtype=float)
+    if table.shape != shape:
+        raise ValueError(
+            f"{who} have a {name} of shape {table.shape} where {shape} is expected: one row for each query asked "
+            "about, which are those at `rows`, and one column for each model."
+        )
+    return table
+
+
+def _faults(ran: np.ndarray, mean: np.ndarray, spread: np.ndarray, cost: np.ndarray) -> Iterator[tuple]:
+    """Yield the name of a table, the table, which of its entries are wrong, and what is right."""
+    yield "mean", mean, ~np.isfinite(mean), "it must be finite; without a better one give a model its mean in training"
+    unusable = ~(np.isfinite(cost) & (cost >= 0)) & ~ran
+    yield "cost", cost, unusable, "it must be finite and 0 or more; clip what was predicted"
+    unusable = ~(np.isfinite(spread) & (spread >= 0))
+    yield "spread", spread, unusable, "it must be finite and 0 or more, for it is a standard deviation"
     # Beyond rounding: some estimators compute the spread of what has run, too.
-    left_over = ran & (beliefs.spread > 1e-9 * (1 + np.abs(beliefs.mean)))
-    _refuse(who, "spread", beliefs.spread, left_over, "it must be 0, for this model has run")
-    return beliefs
+    left_over = ran & (spread > 1e-9 * (1 + np.abs(mean)))
+    yield "spread", spread, left_over, "it must be 0, for this model has run; use np.where(evidence.ran, 0.0, spread)"
 
 
-def _refuse(who: str, name: str, table: np.ndarray, bad: np.ndarray, rule: str) -> None:
+def _refuse(
+    who: str, name: str, table: np.ndarray, bad: np.ndarray, rule: str, evidence: Evidence, rows: np.ndarray
+) -> None:
     if bad.any():
         row, model = np.argwhere(bad)[0]
         raise ValueError(
-            f"the beliefs of {who} have a {name} of {table[row, model]:g} for query {row} of those asked about and "
-            f"model {model}: {rule}."
+            f"{who} have a {name} of {table[row, model]:g} for query {evidence.query.index[rows[row]]} and model "
+            f"{evidence.models[model]!r}: {rule}."
         )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -35,6 +36,8 @@ _AT_ONCE = 8_000_000
 # Beyond this many spreads from its mean a Gaussian has no mass that matters.
 _REACH = 8.0
 _LOSS_AT_0 = 1 / np.sqrt(2 * np.pi)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,13 +140,14 @@ class JointGaussian:
     def take(self, rows: slice | np.ndarray) -> JointGaussian:
         """Return the law for some of the queries."""
         shared = self.covariance.ndim == 2
-        return JointGaussian(self.mean[rows], self.covariance if shared else self.covariance[rows], self.draws)
+        covariance = self.covariance if shared else self.covariance[rows]
+        return _unchecked(JointGaussian, mean=self.mean[rows], covariance=covariance, draws=self.draws)
 
     def pick(self, models: slice | Ints) -> Draws:
         """Return the law of some of the models, given by their positions, as the draws that it is valued with."""
         # All models' samples come from the same root, so that a set has one value whatever it is picked with.
-        samples = gaussian_samples(self.mean, self.covariance, self.draws)
-        return Draws(samples[:, models])
+        samples, size = gaussian_samples(self.mean, self.covariance, self.draws), len(self.draws)
+        return _unchecked(Draws, value=samples[:, models], weight=np.full(size, 1 / size))
 
     def sets(self, best: Floats, most: int | None = None) -> Floats:
         """Return E[max(best, max over the set)] for every set of models, or every one of at most `most`."""
@@ -222,11 +226,11 @@ class Atoms:
 
     def take(self, rows: slice | np.ndarray) -> Atoms:
         """Return the law for some of the queries."""
-        return Atoms(self.value[rows], self.weight[rows])
+        return _unchecked(Atoms, value=self.value[rows], weight=self.weight[rows])
 
     def pick(self, models: slice | Ints) -> Atoms:
         """Return the law of some of the models, given by their positions."""
-        return Atoms(self.value[:, models], self.weight[:, models])
+        return _unchecked(Atoms, value=self.value[:, models], weight=self.weight[:, models])
 
     def sets(self, best: Floats, most: int | None = None) -> Floats:
         """Return E[max(best, max over the set)] for every set of models, or every one of at most `most`."""
@@ -325,11 +329,12 @@ class Draws:
 
     def take(self, rows: slice | np.ndarray) -> Draws:
         """Return the law for some of the queries."""
-        return Draws(self.value[rows], self.weight if self.weight.ndim == 1 else self.weight[rows])
+        weight = self.weight if self.weight.ndim == 1 else self.weight[rows]
+        return _unchecked(Draws, value=self.value[rows], weight=weight)
 
     def pick(self, models: slice | Ints) -> Draws:
         """Return the law of some of the models, given by their positions."""
-        return Draws(self.value[:, models], self.weight)
+        return _unchecked(Draws, value=self.value[:, models], weight=self.weight)
 
     def sets(self, best: Floats, most: int | None = None) -> Floats:
         """Return E[max(best, max over the set)] for every set of models, or every one of at most `most`."""
@@ -409,6 +414,14 @@ def _reservation(value: Floats, weight: Floats, price: ArrayLike) -> Floats:
     index = np.full(value.shape, -np.inf)
     np.divide(worth - price, chance, out=index, where=chance > 0)
     return index.max(axis=2)
+
+
+def _unchecked(kind: type[T], **fields: np.ndarray) -> T:
+    """Return a law made of parts of one that was checked when it was built."""
+    law = object.__new__(kind)
+    for name, array in fields.items():
+        object.__setattr__(law, name, array)
+    return law
 
 
 def _numbers(law: object, name: str, given: ArrayLike) -> Floats:
