@@ -233,7 +233,7 @@ def _check_plans(strategy: PlanningStrategy, beliefs: Beliefs, where: str) -> No
     plans = _asked(where, "plans", strategy.plans, beliefs)
     _require(isinstance(plans, Plans), where, f"plans must return Plans(cost, value, members); it returns {plans!r}")
     cost, value, members = np.asarray(plans.cost), np.asarray(plans.value), np.asarray(plans.members)
-    m, k, p = len(beliefs), len(beliefs.ran), len(members)
+    m, k, p = len(beliefs), len(beliefs.ran), members.size // len(beliefs.ran)
     _require(
         members.shape == (p, k) and members.dtype == bool,
         where,
@@ -242,6 +242,33 @@ def _check_plans(strategy: PlanningStrategy, beliefs: Beliefs, where: str) -> No
     )
     for name, table in (("cost", cost), ("value", value)):
         _require(table.shape == (m, p), where, f"{name} of plans has shape {table.shape} where {(m, p)} is needed")
+    _check_values(cost, value, where)
+    real = np.isfinite(value)
+    _check_members(strategy, members & real.any(axis=0, keepdims=True).T, beliefs, where)
+    _require_rows(
+        ~(real & ~members.any(axis=1)).any(axis=1) | beliefs.ran.any(),
+        where,
+        lambda row: f"a plan stops for row {row} before any model has run, so that there would be no answer",
+    )
+
+
+def _check_values(cost: np.ndarray, value: np.ndarray, where: str) -> None:
+    _require_rows(
+        ((value < np.inf) & ~np.isnan(value)).all(axis=1),
+        where,
+        lambda row: f"the value of a plan is NaN or infinite for row {row}; only −∞ may say that there is no such plan",
+    )
+    real = np.isfinite(value)
+    _require_rows(real.any(axis=1), where, lambda row: f"row {row} has no plan of finite value, so nothing can be done")
+    _require_rows(
+        (np.isfinite(cost) & (cost >= 0) | ~real).all(axis=1),
+        where,
+        lambda row: f"the cost of a plan is negative, NaN or infinite for row {row}",
+    )
+
+
+def _check_members(strategy: PlanningStrategy, members: np.ndarray, beliefs: Beliefs, where: str) -> None:
+    k = len(beliefs.ran)
     gone = ~np.isin(np.arange(k), beliefs.left)
     _require_rows(
         ~(members & gone).any(axis=1), where, lambda j: f"plan {j} runs {_list(members[j] & gone)}, done or failed"
@@ -255,24 +282,6 @@ def _check_plans(strategy: PlanningStrategy, beliefs: Beliefs, where: str) -> No
         where,
         lambda j: f"plan {j} runs {_list(members[j])}, more models than a depth of {strategy.depth} allows",
     )
-    _require_rows(
-        ((value < np.inf) & ~np.isnan(value)).all(axis=1),
-        where,
-        lambda row: f"the value of a plan is NaN or infinite for row {row}; only −∞ may say that there is no such plan",
-    )
-    real = np.isfinite(value)
-    _require_rows(real.any(axis=1), where, lambda row: f"row {row} has no plan of finite value, so nothing can be done")
-    _require_rows(
-        (np.isfinite(cost) & (cost >= 0) | ~real).all(axis=1),
-        where,
-        lambda row: f"the cost of a plan is negative, NaN or infinite for row {row}",
-    )
-    stops = ~members.any(axis=1)
-    _require_rows(
-        ~(real & stops).any(axis=1) | beliefs.ran.any(),
-        where,
-        lambda row: f"a plan stops for row {row} before any model has run, so that there would be no answer",
-    )
 
 
 def _check_moves(strategy: Strategy, beliefs: Beliefs, where: str) -> None:
@@ -285,16 +294,7 @@ def _check_moves(strategy: Strategy, beliefs: Beliefs, where: str) -> None:
     _require(len(set(sizes)) == 1 and len(sizes[0]) == 1, where, f"the parts of moves have different shapes, {sizes}")
     rows = np.unique(row).tolist()
     _require(rows == list(range(m)), where, f"moves must say something of each of {m} rows; they do of {rows}")
-    first, last = np.append(True, row[1:] != row[:-1]), np.append(row[1:] != row[:-1], True)
-    tiles = np.where(first, high == np.inf, high == np.append(np.inf, low[:-1])) & np.where(last, low == 0, low > 0)
-    _require_rows(
-        tiles & (high > low) & np.append(True, row[1:] >= row[:-1]),
-        where,
-        lambda j: (
-            f"the moves of row {row[j]} do not tile all prices from ∞ down to 0: piece {j} goes from {high[j]:g} "
-            f"to {low[j]:g}"
-        ),
-    )
+    _check_tiles(row, high, low, where)
     known = np.isin(model, np.append(beliefs.left, STOP))
     _require_rows(
         known, where, lambda j: f"moves run model {model[j]} for row {row[j]}, which is done, failed or not there"
@@ -307,6 +307,19 @@ def _check_moves(strategy: Strategy, beliefs: Beliefs, where: str) -> None:
     again = _asked(where, "moves, asked again,", strategy.moves, beliefs)
     same = all(np.array_equal(one, other) for one, other in zip(moves, again, strict=True))
     _require(same, where, "moves decide otherwise when they are asked again")
+
+
+def _check_tiles(row: np.ndarray, high: np.ndarray, low: np.ndarray, where: str) -> None:
+    first, last = np.append(True, row[1:] != row[:-1]), np.append(row[1:] != row[:-1], True)
+    joined = (high == np.where(first, np.inf, np.append(np.inf, low[:-1]))) & np.where(last, low == 0, low > 0)
+    _require_rows(
+        joined & (high > low) & np.append(True, row[1:] >= row[:-1]),
+        where,
+        lambda j: (
+            f"the moves of row {row[j]} do not tile all prices from ∞ down to 0: piece {j} goes from {high[j]:g} "
+            f"to {low[j]:g}"
+        ),
+    )
 
 
 def _check_rows_alone(strategy: Strategy, beliefs: Beliefs, where: str) -> None:

@@ -185,5 +185,6 @@ def test_a_study_of_more_models_than_have_all_their_sets_listed():
     right = rng.random((90, 20)) < np.linspace(0.3, 0.9, 20)
     log = Outcomes(right, np.tile(np.arange(1.0, 21.0), (90, 1)), query=pd.DataFrame({"x": rng.random(90)}))
     found = study(log, estimator=LearnedEstimator(Ridge(), Ridge(), folds=2), resamples=20)
-    assert set(found.strategies) == {"routing", "threshold cascade", "cascade", "cascade routing"}
+    assert list(found.strategies)[:4] == ["routing", "threshold cascade", "cascade", "cascade routing"]
+    assert "Pandora's box" not in found.strategies
     assert all(np.isfinite(curve.auc()) for curve in found.curves.values())

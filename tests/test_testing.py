@@ -192,6 +192,17 @@ def test_wrong_plans_are_found(change):
         check_strategy(_Plans(change))
 
 
+def one_plan_for_each_model_that_may_run(beliefs, cost, value, members):
+    """A plan of value −∞ is none, so it may name any model."""
+    left = np.isin(np.arange(len(beliefs.ran)), beliefs.left)
+    value = np.where(left, beliefs.mean, -np.inf)
+    return Plans(beliefs.cost, value, np.eye(len(left), dtype=bool))
+
+
+def test_plans_that_do_not_exist_may_be_listed():
+    check_strategy(_Plans(one_plan_for_each_model_that_may_run))
+
+
 class _Moves(Strategy):
     """The first model that is left, then stop, with something changed in its moves."""
 

@@ -243,6 +243,7 @@ class Policy:
         The file holds all that decisions about new queries need, for every set of models that the strategy may come to
         have run, whichever models fail: fitted numbers, names of models and features, and the levels of columns of
         labels. It holds no training query, no prompt, no name of a query and no code. See `serialization`.
+        What a `StoredEstimator` of your own stores is up to its author.
 
         Raises
         ------

@@ -15,6 +15,7 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._arrays import Bools, Floats
 from .._registry import Registry
 from ..outcomes import Evidence, Outcomes
 from ..theory.distributions import Gaussian
@@ -161,7 +162,7 @@ def ask(estimator: Estimator, evidence: Evidence, rows: np.ndarray) -> Beliefs:
             off = np.abs(own - tables[name]) > _LAW_ROUNDING * (1 + np.abs(tables[name]))
             rule = f"its {name} says otherwise; pass {name}=law.{name}"
             _refuse(who, f"law with a {name}", own, off, rule, evidence, rows)
-    return replace(said, **tables)
+    return replace(said, mean=tables["mean"], spread=tables["spread"], cost=tables["cost"])
 
 
 def _shaped(who: str, name: str, table: ArrayLike, shape: tuple[int, int]) -> np.ndarray:
@@ -174,7 +175,7 @@ def _shaped(who: str, name: str, table: ArrayLike, shape: tuple[int, int]) -> np
     return table
 
 
-def _faults(ran: np.ndarray, mean: np.ndarray, spread: np.ndarray, cost: np.ndarray) -> Iterator[tuple]:
+def _faults(ran: Bools, mean: Floats, spread: Floats, cost: Floats) -> Iterator[tuple[str, Floats, Bools, str]]:
     """Yield the name of a table, the table, which of its entries are wrong, and what is right."""
     yield "mean", mean, ~np.isfinite(mean), "it must be finite; without a better one give a model its mean in training"
     unusable = ~(np.isfinite(cost) & (cost >= 0)) & ~ran
