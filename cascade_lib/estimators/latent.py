@@ -128,12 +128,13 @@ class LatentClassEstimator(FromSignals):
         kind, level = self._classes(outcomes, ran, rows)
         chance = (kind[:, None] @ level.reshape(*kind.shape, -1)).reshape(len(kind), *level.shape[2:])
         mean = chance @ self.levels_
-        law = self._atoms(chance, mean, ran)
+        atoms = self._atoms(chance, mean, ran)
         if self.future == "relative" and ran.any():
-            law = self._relative(kind, level, law, mean, ran)
-        if self.future == "gaussian":
-            return mean, law.spread, None
-        return mean, law.spread, self._draws(kind, level, chance, mean, ran) if self.future == "joint" else law
+            atoms = self._relative(kind, level, atoms, mean, ran)
+        law: Atoms | Draws = atoms
+        if self.future == "joint":
+            law = self._draws(kind, level, chance, mean, ran)
+        return mean, law.spread, None if self.future == "gaussian" else law
 
     def _classes(self, outcomes: Outcomes, ran: np.ndarray, rows: np.ndarray | slice) -> tuple[np.ndarray, np.ndarray]:
         """Return P(class), shape (m, h), and P(level | class), shape (m, h, k, v), given the signals."""
