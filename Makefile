@@ -40,10 +40,13 @@ LOWEST := _build/lowest
 lowest:  ## test the library with the lowest versions that pyproject.toml allows
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --editable .
+	$(LOWEST)/bin/python -W ignore -c "import cascade_lib, importlib, pkgutil; [importlib.import_module(m.name) \
+	  for m in pkgutil.walk_packages(cascade_lib.__path__, 'cascade_lib.')]"
 	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --editable ".[lowest]"
 	$(LOWEST)/bin/python -m pytest -q -W ignore::DeprecationWarning $(addprefix tests/test_,$(addsuffix .py,$(CORE)))
 CORE := command_line datasets_frames diagnostics dynamic envelope estimators expected_max frontier joint latent laws \
-  learned logs outcomes pandora play plots policy pooling special_cases storage strategies studies
+  learned logs outcomes pandora play plots policy pooling special_cases replay storage strategies studies
 
 notebooks-test: $(READY)
 	$(PY) scripts/stage_tests.py _build/tested

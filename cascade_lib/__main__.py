@@ -1,4 +1,4 @@
-"""The command line: ``python -m cascade_lib describe | frontier | fit | report LOG``.
+"""The command line: ``cascade-lib describe | frontier | fit | report LOG``.
 
 Findings go to the output stream, everything else to the error stream. Exit codes: 0 done; 2 the command line is wrong;
 3 the log cannot be used; 4 the request cannot be met, such as a budget below that of the cheapest model; 5 a result
@@ -112,9 +112,7 @@ def report(options: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m cascade_lib", description=__doc__.split("\n")[0].split(":")[0] + "."
-    )
+    parser = argparse.ArgumentParser(prog="cascade-lib", description=__doc__.split("\n")[0].split(":")[0] + ".")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     made = {}
     for command in (describe, frontier, fit, report):

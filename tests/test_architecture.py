@@ -1,8 +1,11 @@
 """Imports point one way, heavy libraries stay where they belong, and importing has no side effects."""
 
 import ast
+import importlib
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,8 @@ FILES = {
     if path != PACKAGE / "__init__.py"
 }
 MODULES = sorted(FILES)
+PROJECT = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
+DEPENDENCIES = [re.match(r"[\w.-]+", line)[0] for line in PROJECT["dependencies"]]
 AT_HOME = {
     "matplotlib": {"plots", "evaluation.report"},
     "pooch": {"datasets.fetch"},
@@ -57,8 +62,50 @@ def test_no_module_prints(module):
     assert not [call for call in calls if getattr(call.func, "id", "") == "print"]
 
 
-def test_public_names_exist_and_are_documented():
+ROOMS = ["", ".theory", ".estimators", ".strategies", ".evaluation", ".deploy", ".live"]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_public_names_exist_and_are_documented(room):
+    module = importlib.import_module(f"cascade_lib{room}")
     reference = (PACKAGE.parent / "book" / "api.md").read_text()
-    for name in cascade_lib.__all__:
-        assert getattr(cascade_lib, name).__doc__
-        assert f":: {name}\n" in reference or f"cascade_lib.{name}\n" in reference, f"{name} is missing in book/api.md"
+    assert list(module.__all__) == sorted(module.__all__)
+    for name in module.__all__:
+        thing = getattr(module, name)
+        if callable(thing):
+            assert thing.__doc__
+            assert f":: {name}\n" in reference, f"{name} is missing in book/api.md"
+
+
+def test_what_is_at_the_top_is_in_a_room_too():
+    rooms = {name for room in ROOMS[1:] for name in importlib.import_module(f"cascade_lib{room}").__all__}
+    assert set(cascade_lib.__all__) <= rooms | {"Evidence", "Outcomes", "read_log"}
+
+
+def test_every_public_module_imports_with_nothing_but_what_the_package_requires():
+    """Everything that pip would not install with the package alone is hidden from the imports."""
+    code = f"""
+import importlib, pkgutil, re, sys
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
+needed, pending = set(), {DEPENDENCIES!r}
+while pending:
+    name = re.sub("[-_.]+", "-", pending.pop()).lower()
+    if name not in needed:
+        needed.add(name)
+        try:
+            listed = requires(name) or []
+        except PackageNotFoundError:
+            continue
+        pending += [re.match(r"[A-Za-z0-9._-]+", line)[0] for line in listed if "extra ==" not in line]
+of = {{module: {{re.sub("[-_.]+", "-", d).lower() for d in ds}} for module, ds in packages_distributions().items()}}
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name in of and name != "cascade_lib" and not of[name] & needed:
+            raise ModuleNotFoundError(f"{{name}} is not required by cascade_lib", name=name)
+sys.meta_path.insert(0, Hidden())
+import cascade_lib
+for module in pkgutil.walk_packages(cascade_lib.__path__, "cascade_lib."):
+    importlib.import_module(module.name)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")

@@ -1,7 +1,10 @@
 """The command line: what each command prints and writes, and the code it ends with."""
 
+import pkgutil
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -132,3 +135,8 @@ def test_an_interrupt_ends_quietly(log, monkeypatch, capsys):
 def test_it_runs_as_a_module():
     result = subprocess.run([sys.executable, "-m", "cascade_lib", "--help"], capture_output=True, text=True, check=True)
     assert all(command in result.stdout for command in ("describe", "frontier", "fit", "report"))
+
+
+def test_the_console_script_is_the_command_line():
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    assert pkgutil.resolve_name(project["scripts"]["cascade-lib"]) is main

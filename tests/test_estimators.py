@@ -178,3 +178,16 @@ def test_copies_of_a_query_get_noise_of_their_own():
     before, after, *_ = signals(pool)
     assert len(np.unique(before)) == 5000
     assert abs(np.corrcoef(before[:, 0], after[:, 0])[0, 1]) < 4 / np.sqrt(5000)
+
+
+def test_a_table_of_one_row_says_the_same_of_every_query():
+    one = TabulatedEstimator([[0.2, 0.9]], [[0.4, 0.8]], [[0.1, 0.3]], [[1.0, 5.0]])
+    many = TabulatedEstimator([[0.2, 0.9]] * 4, [[0.4, 0.8]] * 4, [[0.1, 0.3]] * 4, [[1.0, 5.0]] * 4)
+    pool = Outcomes([[0, 1]] * 4, [[1, 5]] * 4)
+    for ran in ([False, False], [True, False]):
+        for rows in (None, np.array([3, 1])):
+            ours, theirs = (table.beliefs(pool.evidence(ran), rows) for table in (one, many))
+            for part in ("mean", "spread", "cost"):
+                np.testing.assert_array_equal(getattr(ours, part), getattr(theirs, part))
+    with pytest.raises(ValueError, match="shape .1, 2., but the outcomes .4, 3."):
+        one.beliefs(Outcomes(np.ones((4, 3)), np.ones((4, 3))).evidence([False] * 3))

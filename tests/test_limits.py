@@ -232,7 +232,7 @@ def test_what_was_not_asked_stays_so_in_a_finished_journal_and_is_asked_if_wante
         assert again.asked == 0
         assert {answer.failures["large"] for answer in first} > {RESTS}
         down.clear()
-        unpaid = runner.run_sync(policy_of(Router()), queries_of(9), models, **options | {"again": "unpaid"})
+        unpaid = runner.run_sync(policy_of(Router()), queries_of(9), models, **options | {"repeat": "unpaid"})
     assert [answer.choice for answer in unpaid] == ["large"] * 9
     assert unpaid.spent == server.charged
 

@@ -110,7 +110,7 @@ def test_a_model_that_votes_is_one_model_of_several_calls(tmp_path):
         assert result.results[1].order == ("large", "medium")
         assert result.results[1].costs["large"] == sum(tokens(f"q1/{i}") for i in range(2))
         fail.clear()
-        again = run(policy_of(Router()), 2, models, tmp_path / "j.jsonl", again="unpaid")
+        again = run(policy_of(Router()), 2, models, tmp_path / "j.jsonl", repeat="unpaid")
         assert [answer.order for answer in again] == [("large",)] * 2
         assert {times for (model, _), times in server.billed.items() if model == "large"} == {1}
         assert again.spent == server.charged
@@ -249,16 +249,16 @@ def test_what_may_have_been_paid_is_counted_at_its_most_and_not_asked_again(faul
     with DummyServer(plan) as server:
         models = endpoints(server.url)
         result = run(policy_of(Router()), 3, models, tmp_path / "j.jsonl", timeout=1)
-        most = models["large"].most(models["large"].bodies({"text": "q0"})[0])
+        most = models["large"].bound(models["large"].bodies({"text": "q0"})[0])
         assert all(re.fullmatch(why, answer.failures["large"]) for answer in result)
         assert all(answer.choice == "medium" and answer.costs["large"] == most for answer in result)
         assert (result.lost, result.spent) == (3 * most, sum(answer.cost for answer in result))
         assert server.charged <= result.spent
-        again = run(policy_of(Router()), 3, models, tmp_path / "j.jsonl", again="unpaid")
+        again = run(policy_of(Router()), 3, models, tmp_path / "j.jsonl", repeat="unpaid")
         assert same(result, again)
         assert set(server.billed.values()) == {1}
         server.plan = lambda model, query, attempt: "ok"
-        paid = run(policy_of(Router()), 3, models, tmp_path / "j.jsonl", again="lost")
+        paid = run(policy_of(Router()), 3, models, tmp_path / "j.jsonl", repeat="lost")
         assert [answer.choice for answer in paid] == ["large"] * 3
         assert server.charged <= paid.spent
         assert paid.lost == 0
@@ -270,7 +270,7 @@ def test_an_unreadable_reply_costs_what_it_says_and_a_better_reader_gets_it_for_
         models["large"] = Endpoint(server.url, ask, lambda reply: reply["choices"][0] and {}, (1, 1), "large")
         result = run(policy_of(Router()), 2, models, tmp_path / "j.jsonl")
         assert result.results[0].failures == {"large": "unreadable reply: KeyError: 'choices'"}
-        most = models["large"].most(models["large"].bodies({"text": "q0"})[0])
+        most = models["large"].bound(models["large"].bodies({"text": "q0"})[0])
         assert result.results[0].costs["large"] == most  # a reply without usage has cost the most it can
         models["large"] = Endpoint(server.url, ask, lambda reply: {}, (1, 1), "large")
         again = run(policy_of(Router()), 2, models, tmp_path / "j.jsonl")
@@ -311,10 +311,10 @@ def test_a_redirect_and_a_bad_request_are_final():
     share=st.sampled_from([0.1, 0.5, 1.0]),
     cap=st.sampled_from([np.inf, 3000.0, 700.0, 99.0, 0.0]),
     concurrency=st.sampled_from([1, 3, 16]),
-    again=st.sampled_from(["open", "unpaid"]),
+    repeat=st.sampled_from(["never", "unpaid"]),
 )
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_faults(seed, share, cap, concurrency, again, tmp_path):
+def test_any_faults(seed, share, cap, concurrency, repeat, tmp_path):
     """Each query ends with a choice or reasons, spend stays below the cap, and no call is paid twice."""
     journal = tmp_path / f"{time.monotonic_ns()}.jsonl"
     plan = _random_plan(seed, share)
@@ -323,7 +323,7 @@ def test_any_faults(seed, share, cap, concurrency, again, tmp_path):
         options = {"timeout": 0.2, "concurrency": concurrency, "spend_cap": cap, "retries": 2}
         first = run(policy_of(), 12, models, journal, **options)
         after = server.charged
-        second = run(policy_of(), 12, models, journal, again=again, **options)
+        second = run(policy_of(), 12, models, journal, repeat=repeat, **options)
     for result in (first, second):
         for answer in result:
             assert (answer.choice is None) == (set(answer.failures) == set(MODELS))
@@ -334,7 +334,7 @@ def test_any_faults(seed, share, cap, concurrency, again, tmp_path):
     assert after <= first.spent
     assert server.charged <= second.spent
     assert set(server.billed.values()) <= {1}
-    if again == "open" and cap == np.inf:
+    if repeat == "never" and cap == np.inf:
         assert same(first, second)
         assert second.asked == 0
 
@@ -355,7 +355,7 @@ def test_the_cap_is_never_passed_with_16_calls_at_a_time_and_what_fits_is_bought
     with DummyServer(delay=0.002) as server:
         models = endpoints(server.url)
         result = run(policy_of(Router()), 200, models, tmp_path / "j.jsonl", spend_cap=cap, concurrency=16)
-        most = models["large"].most(models["large"].bodies({"text": "q100"})[0])
+        most = models["large"].bound(models["large"].bodies({"text": "q100"})[0])
         assert server.charged == result.spent <= cap
         assert cap - result.spent < most
         capped = [answer for answer in result if answer.choice is None]
@@ -390,7 +390,7 @@ def test_the_bound_on_concurrency_holds_and_is_used():
 
 
 def test_a_call_that_costs_more_than_the_most_is_told_of():
-    models = endpoints("http://nowhere", worst=lambda body: 1.0)
+    models = endpoints("http://nowhere", cost_bound=lambda body: 1.0)
 
     async def respond(request):
         return httpx.Response(200, json={"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 1}})
@@ -672,7 +672,7 @@ def test_a_damaged_journal_is_refused_with_the_line(finished, tmp_path, line, da
         ({"spend_cap": -1}, "spend_cap must lie between 0"),
         ({"spend_cap": float("nan")}, "spend_cap must lie between 0"),
         ({"timeout": -1}, "timeout must lie between 0"),
-        ({"again": "always"}, "again must be one of 'open', 'unpaid', 'lost'; got 'always'"),
+        ({"repeat": "always"}, "repeat must be one of 'never', 'unpaid', 'lost'; got 'always'"),
     ],
 )
 def test_bad_arguments_are_refused_before_anything_is_asked(change, message, tmp_path):
@@ -707,22 +707,23 @@ def test_features_of_queries_must_be_there():
 )
 def test_what_cannot_be_bounded_is_not_sent(body, message):
     with pytest.raises(ValueError, match=message):
-        Endpoint("http://x", lambda query: body).most(body)
+        Endpoint("http://x", lambda query: body).bound(body)
 
 
 def test_of_two_bounds_on_the_answer_the_larger_one_counts():
     one = Endpoint("http://x", dict, price=(0, 1))
-    assert one.most({"prompt": "x", "max_tokens": 1, "max_completion_tokens": 50}) == 50
+    assert one.bound({"prompt": "x", "max_tokens": 1, "max_completion_tokens": 50}) == 50
 
 
 def test_what_may_be_charged_for_is_sent_where_its_bound_is_given():
     body = {"prompt": "x", "max_tokens": 1, "suffix": "y"}
-    assert Endpoint("http://x", dict, worst=lambda body: 9).most(body) == 9
+    assert Endpoint("http://x", dict, cost_bound=lambda body: 9).bound(body) == 9
 
 
 def test_a_streamed_reply_is_refused_before_anything_is_sent():
     models = {
-        name: Endpoint("http://nowhere", lambda q: ask(q) | {"stream": True}, worst=lambda body: 1) for name in MODELS
+        name: Endpoint("http://nowhere", lambda q: ask(q) | {"stream": True}, cost_bound=lambda body: 1)
+        for name in MODELS
     }
     result = run(policy_of(), 1, models, transport=httpx.MockTransport(lambda request: 1 / 0))
     assert result.results[0].failures["large"].startswith("request: ValueError: a reply is read as a whole")
@@ -742,9 +743,9 @@ def test_the_most_tokens_are_bounded_by_bytes_and_choices(text, n, limit):
     body = {"messages": [{"role": "user", "content": text}], "max_tokens": limit, "n": n}
     if any("\ud800" <= sign <= "\udfff" for sign in text):
         return
-    most = one.most(body)
+    most = one.bound(body)
     assert most >= len(text.encode()) + 100 * n * limit
-    assert one.most(body | {"max_tokens": limit + 1}) == most + 100 * n
+    assert one.bound(body | {"max_tokens": limit + 1}) == most + 100 * n
 
 
 @pytest.mark.parametrize("options", [{"url": "localhost:80"}, {"url": "http://x", "price": (1, -1)}])

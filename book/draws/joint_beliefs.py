@@ -192,7 +192,7 @@ OTHERS = (variants, free_look, free_second_look, free_look_with_costs)
 def curves(seed, level, steps=VERDICT + OTHERS, rho=0.0):
     """Return the curves of some of the functions above for one draw of training queries, test queries and noise."""
     found, (train, test) = {}, parts(seed)
-    with patch("cascade_lib.estimators.noisy.noisy_signals", correlated_signals(rho) if rho else noisy_signals):
+    with patch("cascade_lib.estimators.simulated.noisy_signals", correlated_signals(rho) if rho else noisy_signals):
         for step in steps:
             found |= step(train, test, NOISE[level], seed)
     return found

@@ -33,8 +33,8 @@ class TabulatedEstimator:
 
     Notes
     -----
-    The rows of the tables go with the rows of the outcomes they are used with, so nothing is fitted. Every post-hoc
-    estimate is taken as given whatever else has run.
+    The rows of the tables go with the rows of the outcomes they are used with, so nothing is fitted; tables of a single
+    row say the same of every query. Every post-hoc estimate is taken as given whatever else has run.
 
     Examples
     --------
@@ -86,15 +86,16 @@ class TabulatedEstimator:
         Raises
         ------
         ValueError
-            If the tables have another shape than the outcomes.
+            If the tables have several rows, but not as many as there are queries, or another number of models.
         """
-        shape, ran = (len(evidence), evidence.k), evidence.ran
-        if shape != self.ex_ante.shape:
+        (n, k), (known, models), ran = (len(evidence), evidence.k), self.ex_ante.shape, evidence.ran
+        if k != models or known not in (1, n):
             raise ValueError(
-                f"the tables of this estimator have shape {self.ex_ante.shape}, but the outcomes {shape}: build one "
+                f"the tables of this estimator have shape {self.ex_ante.shape}, but the outcomes {(n, k)}: build one "
                 "TabulatedEstimator for each set of queries."
             )
-        rows = slice(None) if rows is None else rows
+        rows = np.arange(n) if rows is None else rows
+        rows = rows if known == n else np.zeros_like(rows)
         return Beliefs(
             ran=ran,
             mean=np.where(ran, self.post_hoc[rows], self.ex_ante[rows]),

@@ -3,7 +3,7 @@ from .bootstrap import Comparison, Saving
 from .exact import FiniteProblem
 from .frontier import Frontier, Leaves
 from .merge import merge_frontiers
-from .simulate import Play, play, walk
+from .simulate import Play, walk
 from .studies import Study, study
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "Study",
     "merge_frontiers",
     "omniscient",
-    "play",
     "single_models",
     "study",
     "walk",

@@ -92,7 +92,7 @@ class Endpoint:
         server repeats it, ``[key]`` stands in its place.
     headers : mapping, optional
         More headers, which are not shown either; in replies, those of at least 8 characters are masked.
-    worst : callable, optional
+    cost_bound : callable, optional
         From a body to the most that it can cost. Default: one token of the prompt for each byte and some for what
         templates add, `max_tokens` of the answer for each choice, at `price`. A tokeniser that works on bytes, as those
         of all common models do, never makes more tokens than that. Needed where a body has more than text, or a key
@@ -112,7 +112,7 @@ class Endpoint:
     ...     price=(1, 4),
     ... )
     >>> body, = small.bodies({"text": "Lovely."})
-    >>> body["prompt"], small.most(body)
+    >>> body["prompt"], small.bound(body)
     ('Lovely. It was', 82.0)
     >>> small.paid({"usage": {"prompt_tokens": 7, "completion_tokens": 1}})
     11.0
@@ -125,7 +125,7 @@ class Endpoint:
     model: str | None = None
     key: str | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    worst: Callable[[Body], float] | None = None
+    cost_bound: Callable[[Body], float] | None = None
     cost: Callable[[Reply], float] | None = None
     limits: Limits = NO_LIMITS
     largest_reply: int = 10_000_000
@@ -152,10 +152,10 @@ class Endpoint:
             raise ValueError("a reply is read as a whole: leave `stream` out of the request")
         return [{"model": self.model, **body} if self.model else dict(body) for body in asked]
 
-    def most(self, body: Body) -> float:
+    def bound(self, body: Body) -> float:
         """Return the most that a request can cost."""
-        if self.worst is not None:
-            return float(self.worst(body))
+        if self.cost_bound is not None:
+            return float(self.cost_bound(body))
         prompt, answer = _most_tokens(body)
         return float(prompt * self.price[0] + answer * self.price[1])
 
@@ -174,7 +174,7 @@ class Endpoint:
         """Return how many tokens to book for a request at the model's rate: the most that it can come to."""
         if math.isinf(self.limits.tokens_per_minute):
             return 0.0
-        return float(len(json.dumps(body).encode()) if self.worst else sum(_most_tokens(body)))
+        return float(len(json.dumps(body).encode()) if self.cost_bound else sum(_most_tokens(body)))
 
     async def ask(self, client: object, body: Body, timeout: float) -> Reply:
         """Send a request by a client of httpx and return the reply.
@@ -277,7 +277,7 @@ class Local:
         """Return the query: there is nothing to send."""
         return [query]
 
-    def most(self, body: Body) -> float:
+    def bound(self, body: Body) -> float:
         """Return what a call costs."""
         return float(self.price)
 
@@ -457,7 +457,7 @@ def _most_tokens(body: Body) -> tuple[int, int]:
     unknown = sorted(body.keys() - _BOUNDED)
     limits = [body[name] for name in ("max_tokens", "max_completion_tokens") if name in body]
     if not limits or not all(_whole(limit, 0) for limit in limits):
-        raise ValueError("a request must say max_tokens, or nobody knows the most that it can cost; or give `worst`")
+        raise ValueError("a request must say max_tokens, or nobody knows the most that it costs; or give `cost_bound`")
     if "messages" in body:
         texts = [entry for message in body["messages"] for entry in message.values()]
         extra, prompts = _EXTRA + _EXTRA_PER_MESSAGE * len(body["messages"]), 1
@@ -466,9 +466,9 @@ def _most_tokens(body: Body) -> tuple[int, int]:
         prompts = len(texts)
         extra = _EXTRA * prompts
     if not all(isinstance(text, str) for text in texts):
-        raise ValueError("the tokens of a request that is more than text cannot be bounded from here: give `worst`")
+        raise ValueError("the tokens of a request that is more than text cannot be bounded here: give `cost_bound`")
     if unknown:
-        raise ValueError(f"{', '.join(unknown)} may be charged for, and nobody here knows how much: give `worst`")
+        raise ValueError(f"{', '.join(unknown)} may be charged for, and nobody here knows how much: give `cost_bound`")
     choices = [body.get(name, 1) for name in ("n", "best_of")]
     if not all(_whole(count, 1) for count in choices):
         raise ValueError("n and best_of must be whole numbers of 1 or more")

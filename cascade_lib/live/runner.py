@@ -40,7 +40,7 @@ from .results import QueryResult, Run
 __all__ = ["CostBoundWarning", "Endpoint", "Limits", "Local", "QueryResult", "Run", "run", "run_sync"]
 
 CAP = "spend cap"
-AGAIN = ("open", "unpaid", "lost")
+REPEAT = ("never", "unpaid", "lost")
 # Queries of a journal that are followed in one go, between two of which a run can be broken off.
 _AT_ONCE = 4_096
 
@@ -65,7 +65,7 @@ async def run(
     retries: int = 4,
     pause: float = 0.5,
     longest_pause: float = 60.0,
-    again: str = "open",
+    repeat: str = "never",
     seed: int = 0,
     progress: bool | None = None,
     transport: object = None,
@@ -98,7 +98,7 @@ async def run(
     pause, longest_pause : float
         Before repetition number j, from 1, wait a random time up to ``pause * 2**j`` seconds, or as long as the server
         asks, but no longer than `longest_pause`; a server that asks for more has failed.
-    again : {"open", "unpaid", "lost"}
+    repeat : {"never", "unpaid", "lost"}
         Which calls to make once more: none, those of the journal that failed for good at no cost, or also those, of the
         journal and of this run, that may have been paid without an answer. Only with the last a call may be paid twice.
     seed : int
@@ -149,15 +149,15 @@ async def run(
     names = _names(policy, queries, models)
     if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
         raise ValueError(f"concurrency must be a whole number of 1 or more; got {concurrency!r}.")
-    if again not in AGAIN:
-        raise ValueError(f"again must be one of {', '.join(map(repr, AGAIN))}; got {again!r}.")
+    if repeat not in REPEAT:
+        raise ValueError(f"repeat must be one of {', '.join(map(repr, REPEAT))}; got {repeat!r}.")
     most = _checks.number("spend_cap", spend_cap, low=0, high=math.inf, mend="It is what all calls may cost together.")
     for name, value in {"timeout": timeout, "retries": retries, "pause": pause, "longest_pause": longest_pause}.items():
         _checks.number(name, value, low=0, high=1e9, mend="It must not be negative.")
     pace = Pace(timeout, int(retries), pause, longest_pause)
     book = await asyncio.to_thread(Journal, None if journal is None else Path(journal))
     try:
-        work = _Work(policy, dict(models), book, Ledger(most, book.exact), pace, again, seed, transport)
+        work = _Work(policy, dict(models), book, Ledger(most, book.exact), pace, repeat, seed, transport)
         bar = tqdm(total=len(names), unit="query", disable=None if progress is None else not progress)
         with bar:
             answers = await work.all(names, queries, concurrency, bar)
@@ -242,7 +242,7 @@ class _Part(NamedTuple):
 
     body: object
     digest: str | None
-    worst: Fraction
+    bound: Fraction
     tokens: float
 
 
@@ -280,12 +280,12 @@ class _Work:
         book: Journal,
         ledger: Ledger,
         pace: Pace,
-        again: str,
+        repeat: str,
         seed: int,
         transport: object,
     ) -> None:
         self.policy, self.models, self.book, self.ledger, self.pace = policy, models, book, ledger, pace
-        self.again, self.seed, self.transport = again, seed, transport
+        self.repeat, self.seed, self.transport = repeat, seed, transport
         self.asked = self.replayed = self.retries = 0
         self._scribe, self._client = _Scribe(book), None
         self._thinking = ThreadPoolExecutor(1, thread_name_prefix="planning")
@@ -411,7 +411,7 @@ class _Work:
         spec, calls = self.models[model], self.book.of(name, model)
         try:
             parts = [
-                _Part(body, spec.digest(body), Fraction(_amount(spec.most(body))), spec.tokens(body))
+                _Part(body, spec.digest(body), Fraction(_amount(spec.bound(body))), spec.tokens(body))
                 for body in spec.bodies(query)
             ]
         except Exception as error:
@@ -440,10 +440,10 @@ class _Work:
         calls = self.book.of(name, model) or [None] * len(parts)
         missing = [part for part, call in enumerate(calls) if call is None or call.reply is None]
         self.replayed += len(parts) - len(missing)
-        left = sum((parts[part].worst for part in missing), Fraction(0))
+        left = sum((parts[part].bound for part in missing), Fraction(0))
         why = None if await self.ledger.reserve(left) else CAP
         for part in missing if why is None else ():
-            left -= parts[part].worst
+            left -= parts[part].bound
             self.asked += 1
             why = await self._call((name, model, part), parts[part], len(parts))
             if why is not None:
@@ -453,14 +453,14 @@ class _Work:
         return _Asked(_one_or_all(calls) if why is None else None, why, _cost(calls))
 
     async def _call(self, key: Key, part: _Part, parts: int) -> str | None:
-        """Attempt one call until it is answered or over; return what went wrong, if it did. Its worst is set aside."""
+        """Attempt one call until it is answered or over; return what went wrong, if it did. Its bound is set aside."""
         gate = self._gates[key[1]]
-        tries = Tries(self.pace, gate.limits.patience, twice=self.again == "lost")
+        tries = Tries(self.pace, gate.limits.patience, twice=self.repeat == "lost")
         while True:
             async with gate.place:
                 patience = await gate.enter(part.tokens, tries.patience)
                 if patience is None:
-                    return await self._not_sent(key, part.worst, parts)
+                    return await self._not_sent(key, part.bound, parts)
                 tries.patience = patience
                 trouble = await self._shielded(self._attempt(key, part, parts, tries))
             if trouble is None:
@@ -469,7 +469,7 @@ class _Work:
                 return trouble.why
             self.retries += 1
             await asyncio.sleep(tries.pause(trouble))
-            if trouble.paid and not self.ledger.take(part.worst):
+            if trouble.paid and not self.ledger.take(part.bound):
                 return f"{trouble.why}; then {CAP}"
 
     async def _shielded(self, work: Coroutine) -> CallError | None:
@@ -479,12 +479,12 @@ class _Work:
         task.add_done_callback(self._on_their_way.discard)
         return await asyncio.shield(task)
 
-    async def _not_sent(self, key: Key, worst: Fraction, parts: int) -> str:
+    async def _not_sent(self, key: Key, bound: Fraction, parts: int) -> str:
         """Give back what was set aside for a call that its model's rest does not let through."""
         try:
             await self._scribe.write(journal.unpaid(key, RESTS, final=True, parts=parts))
         finally:
-            self.ledger.settle(worst, Fraction(0))
+            self.ledger.settle(bound, Fraction(0))
         return RESTS
 
     async def _attempt(self, key: Key, part: _Part, parts: int, tries: Tries) -> CallError | None:
@@ -500,10 +500,10 @@ class _Work:
         the journal cannot be written                the most it can cost    the most it can cost
         ===========================================  ======================  =========================
         """
-        spec, gate, worst = self.models[key[1]], self._gates[key[1]], part.worst
-        aside, cost = worst, worst
+        spec, gate, bound = self.models[key[1]], self._gates[key[1]], part.bound
+        aside, cost = bound, bound
         try:
-            await self._scribe.write(journal.sent(key, float(worst), part.digest, parts))
+            await self._scribe.write(journal.sent(key, float(bound), part.digest, parts))
             start = time.perf_counter()
             try:
                 reply = await spec.ask(self._http(spec), part.body, self.pace.timeout)
@@ -514,20 +514,20 @@ class _Work:
                     gate.passed()
                 last = tries.over(trouble)
                 if trouble.paid:
-                    await self._scribe.write(journal.lost(key, float(worst), trouble.why, final=last))
+                    await self._scribe.write(journal.lost(key, float(bound), trouble.why, final=last))
                 else:
                     await self._scribe.write(journal.unpaid(key, trouble.why, final=last))
-                    aside, cost = worst if last else Fraction(0), Fraction(0)
+                    aside, cost = bound if last else Fraction(0), Fraction(0)
                 return trouble
             gate.passed()
             if part.tokens and (tokens := used(reply)):
                 gate.correct(part.tokens, sum(tokens))
-            cost = _known(spec, reply, worst)
+            cost = _known(spec, reply, bound)
             await self._scribe.write(journal.replied(key, float(cost), reply, time.perf_counter() - start))
         finally:
             self.ledger.settle(aside, cost)
-        if cost > worst:
-            warnings.warn(_more_than_the_most(key, float(cost), float(worst)), CostBoundWarning, stacklevel=2)
+        if cost > bound:
+            warnings.warn(_more_than_the_most(key, float(cost), float(bound)), CostBoundWarning, stacklevel=2)
         return None
 
     def _http(self, spec: Model) -> object:
@@ -541,8 +541,8 @@ class _Work:
     def _over(self, call: journal.Call) -> bool:
         """Return whether a call of the journal that has no reply is not to be made again."""
         if call.paid:
-            return self.again != "lost"
-        return call.final and self.again == "open"
+            return self.repeat != "lost"
+        return call.final and self.repeat == "never"
 
     def _same_request(self, name: str, model: str, calls: list, digests: list[str | None]) -> None:
         known = [call.request for call in calls if call]
@@ -573,23 +573,23 @@ def _coin(seed: int, name: str) -> int:
 
 
 def _amount(value: float) -> float:
-    return _checks.number("the most that a call can cost", value, low=0, high=1e300, mend="See `worst`.")
+    return _checks.number("the most that a call can cost", value, low=0, high=1e300, mend="See `cost_bound`.")
 
 
-def _known(spec: Model, reply: dict, worst: Fraction) -> Fraction:
+def _known(spec: Model, reply: dict, bound: Fraction) -> Fraction:
     """Return what a reply has cost, or the most it can have cost where it does not say so in plain numbers."""
     with contextlib.suppress(Exception):  # whatever a server writes there, the reply is paid and must be kept
         cost = float(spec.paid(reply))
         if math.isfinite(cost) and cost >= 0:
             return Fraction(cost)
-    return worst
+    return bound
 
 
-def _more_than_the_most(key: Key, cost: float, worst: float) -> str:
+def _more_than_the_most(key: Key, cost: float, bound: float) -> str:
     query, model, _ = key
     return (
-        f"model {model!r} has cost {cost:.6g} on query {query!r}, more than the {worst:.6g} that it was said to cost "
-        "at the most: the spend cap may be passed by the difference. Give it a better `worst`."
+        f"model {model!r} has cost {cost:.6g} on query {query!r}, more than the {bound:.6g} that it was said to cost "
+        "at the most: the spend cap may be passed by the difference. Give it a better `cost_bound`."
     )
 
 
