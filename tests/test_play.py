@@ -255,6 +255,15 @@ def test_a_spread_left_after_a_call_is_refused():
         Cascade().frontier(Author(), Outcomes([[0, 1]], [[1, 2]]))
 
 
+def test_what_a_law_says_of_a_model_that_has_run_does_not_matter():
+    class Author:
+        def beliefs(self, evidence, rows=None):
+            mean = np.where(evidence.ran, [0.7, 0.9], LAW.mean)
+            return Beliefs(evidence.ran, mean, np.where(evidence.ran, 0.0, LAW.spread), np.ones((1, 2)), law=LAW)
+
+    assert len(Cascade().frontier(Author(), Outcomes([[0, 1]], [[1, 2]])).cost)
+
+
 def test_sides_of_ties_are_one_truth_value_a_query():
     pool, guess = scene(3, 2, seed=0)
     for dear in (True, [True, False], [0, 1, 1]):

@@ -45,7 +45,8 @@ class Beliefs:
         Models that may not run any more, because no plan with them can be optimal or they cannot be had. Default: none.
     law : Law, optional
         The law of the future estimates of all k models, e.g. `JointGaussian`, `Atoms` or `Draws`. Its means and
-        standard deviations are `mean` and `spread`. Default: independent Gaussians with these.
+        standard deviations are `mean` and `spread`, save for models in S, of which it is not asked. Default:
+        independent Gaussians with these.
 
     References
     ----------
@@ -157,9 +158,9 @@ def ask(estimator: Estimator, evidence: Evidence, rows: np.ndarray) -> Beliefs:
         _refuse(who, name, table, bad, rule, evidence, rows)
     if said.law is not None:
         for name in ("mean", "spread"):
-            # A law need not have a spread: not every kind of it can say one.
+            # What it says of models that have run is never used, and not every kind of law can say a spread.
             own = _shaped(who, f"law with a {name}", getattr(said.law, name, tables[name]), shape)
-            off = np.abs(own - tables[name]) > _LAW_ROUNDING * (1 + np.abs(tables[name]))
+            off = ~evidence.ran & ~(np.abs(own - tables[name]) <= _LAW_ROUNDING * (1 + np.abs(tables[name])))
             rule = f"its {name} says otherwise; pass {name}=law.{name}"
             _refuse(who, f"law with a {name}", own, off, rule, evidence, rows)
     return replace(said, mean=tables["mean"], spread=tables["spread"], cost=tables["cost"])

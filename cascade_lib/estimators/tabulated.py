@@ -91,10 +91,9 @@ class TabulatedEstimator:
         Raises
         ------
         ValueError
-            If the tables have several rows, but not as many as the outcomes, or another number of models.
+            If the tables have several rows, but not as many as there are queries, or another number of models.
         """
-        (n, k), ran = (len(evidence), evidence.k), evidence.ran
-        known, models = self.ex_ante.shape
+        (n, k), (known, models), ran = (len(evidence), evidence.k), self.ex_ante.shape, evidence.ran
         if k != models or known not in (1, n):
             raise ValueError(
                 f"the tables of this estimator have shape {self.ex_ante.shape}, but the outcomes {(n, k)}: build one "
