@@ -56,8 +56,16 @@ pages-test: $(READY)
 	$(PY) scripts/build_book.py _build/check
 	$(PY) -m pytest -q -n auto tests/test_pages.py
 
-lab: $(READY)  ## open the notebooks in JupyterLab
-	$(VENV)/bin/jupyter lab book
+# Readers get a copy in standard Markdown, which JupyterLab may save over; it is written anew when the book changes.
+# Signed, it shows its explorers before any cell has run. The settings keep JupyterLab from asking for news.
+PLAIN := _build/notebooks
+$(PLAIN)/ready: $(READY) _toc.yml _config.yml $(wildcard book/*.* book/*/*.py scripts/*.py)
+	$(PY) scripts/plain_notebooks.py $(PLAIN)
+	$(VENV)/bin/jupyter trust $(PLAIN)/*.ipynb > /dev/null
+	@touch $@
+
+lab: $(PLAIN)/ready  ## open the notebooks in JupyterLab, as copies in _build/notebooks
+	$(VENV)/bin/jupyter lab --LabApp.app_settings_dir=scripts/jupyterlab --LabApp.news_url=None $(PLAIN)
 
 lint: $(READY)  ## check style and formatting
 	$(VENV)/bin/ruff check .

@@ -94,8 +94,8 @@ def show_first_frame(output: NotebookNode, state: dict) -> None:
 
 
 def setting(slider: dict) -> str:
-    """Return what a slider is set to, such as "budget 317 tokens"."""
-    return f"{slider['description']} {slider['_options_labels'][slider['index']]}"
+    """Return what a slider is set to, such as "budget: 317 tokens"."""
+    return f"{slider['description']}: {slider['_options_labels'][slider['index']]}"
 
 
 def frame(part: dict, state: dict) -> str:

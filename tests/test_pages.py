@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from book_index import BOOK, Index, read_pages
 from bs4 import BeautifulSoup
 
 HTML = Path(__file__).resolve().parents[1] / "_build" / "check" / "html"
@@ -59,6 +60,28 @@ def test_links_and_files_lead_somewhere(page):
         assert file.exists(), target
         if anchor and file.suffix == ".html":
             assert anchor in anchors(file), target
+
+
+def test_plain_notebooks_number_everything_as_the_page_does(page):
+    article = soup(page).find("article")
+    titles = {element.find_parent(id=True)["id"]: text(element) for element in article.select("span.caption-number")}
+    formulas = {
+        element.a["href"].removeprefix("#equation-"): text(element).rstrip("#")
+        for element in article.select("span.eqno")
+    }
+    numbered = {label: words for label, words in titles.items() if re.search(r"\d$", words)} | formulas
+    name = next(page.stem + kind for kind in (".ipynb", ".md") if (BOOK / (page.stem + kind)).exists())
+    here = {label: each.words for label, each in book_index().targets.items() if each.page == name}
+    assert {label: words for label, words in here.items() if re.search(r"\d\)?$", words)} == numbered
+
+
+def text(element):
+    return " ".join(element.get_text().split())
+
+
+@functools.cache
+def book_index():
+    return Index(list(read_pages()))
 
 
 def test_it_stays_within_the_page_budget(page):

@@ -195,7 +195,7 @@ def test_the_first_frame_is_the_one_that_the_sliders_stand_at():
     outputs = [output for cell in plain(source, INDEX).cells for output in cell.get("outputs", [])]
     (data,) = [output.data for output in outputs if WIDGET_VIEW in output.get("data", {})]
     assert data["image/png"] == picture.buffers[0].data
-    values = [f"{slider.description} {slider._options_labels[slider['index']]}" for slider in sliders]
+    values = [f"{slider.description}: {slider._options_labels[slider['index']]}" for slider in sliders]
     assert data["text/plain"].startswith(f"{values[0]}, {values[1]}. ")
 
 
