@@ -41,6 +41,11 @@ class Block:
     label: str = ""
     options: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def indent(self) -> str:
+        """The blanks before it, in a list."""
+        return self.source[: len(self.source) - len(self.source.lstrip(" "))]
+
     def inner(self) -> Iterator["Block"]:
         """Yield the block and all blocks inside it."""
         yield self
@@ -57,12 +62,17 @@ def parser() -> MarkdownIt:
 
 @cache
 def blocks(text: str) -> tuple[Block, ...]:
-    """Cut a text into its blocks, in order; joined by line breaks, their sources are the text."""
+    """Cut a text into its blocks, in order; joined by line breaks, their sources are the text.
+
+    Inside lists and quotes only display formulas are found, where they start a line.
+    """
     lines, found, done = text.split("\n"), [], 0
     for token in parser().parse(text):
-        if token.level or token.type not in KINDS:
+        if token.type not in KINDS:
             continue
         start, end = token.map
+        if start < done or (token.level and not lines[start].lstrip().startswith("$$")):
+            continue
         found += _running(lines[done:start])
         found.append(_block(token, "\n".join(lines[start:end])))
         done = end

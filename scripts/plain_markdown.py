@@ -4,6 +4,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable
+from textwrap import indent
 
 from book_index import Index, Target
 from myst_blocks import CODE, CONFIG, MATH, TARGET, TERMS, TEXT, Block, blocks
@@ -11,6 +12,7 @@ from myst_blocks import CODE, CONFIG, MATH, TARGET, TERMS, TEXT, Block, blocks
 ROLE = re.compile(r"\{([\w:]+)\}`([^`]+)`")
 WITH_WORDS = re.compile(r"(.+?)\s*<(\S+)>", flags=re.S)
 INLINE_MATH = re.compile(r"(?<![\\$])\$(?!\$)(?:[^$\\]|\\.)+\$", flags=re.S)
+DISPLAY = re.compile(r"^( *)\$\$\n(.*?)\n *\$\$$", flags=re.M | re.S)
 TERM = re.compile(r"^(\S.*)\n: +", flags=re.M)
 MACROS = CONFIG["sphinx"]["config"]["mathjax3_config"]["tex"]["macros"]
 RST_MATH = re.compile(r":math:`([^`]+)`")
@@ -109,7 +111,7 @@ class PlainMarkdown:
 
     def _formula(self, block: Block) -> str:
         number = f" \\tag{{{self.index.target(block.label).words[1:-1]}}}" if block.label else ""
-        return f"$$\n{without_macros(block.body.strip())}{number}\n$$"
+        return indent(f"$$\n{without_macros(block.body.strip())}{number}\n$$", block.indent)
 
     def _title(self, block: Block) -> str:
         return f" ({self._running(block.argument)})" if block.argument else ""
@@ -150,7 +152,7 @@ def without_macros(formula: str) -> str:
 
 def on_one_line(text: str) -> str:
     """Write every display formula on one line, for the reason given for inline formulas."""
-    return re.sub(r"^\$\$\n(.*?)\n\$\$$", lambda found: f"$${' '.join(found[1].split())}$$", text, flags=re.M | re.S)
+    return DISPLAY.sub(lambda found: f"{found[1]}$${' '.join(found[2].split())}$$", text)
 
 
 def glossary(body: str) -> str:

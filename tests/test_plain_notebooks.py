@@ -231,7 +231,24 @@ def test_labelled_formulas_bear_their_numbers(folder):
 def test_no_formula_runs_over_two_lines_of_a_quote(folder, name):
     for line in text_of(folder / name).split("\n"):
         if line.startswith(">"):
-            assert line.replace(r"\$", "").count("$") % 2 == 0, line
+            assert line.replace("$$", "").replace(r"\$", "").count("$") % 2 == line.count("$$") % 2 == 0, line
+
+
+def test_formulas_that_are_written_over_two_lines_are_joined_in_a_quote():
+    formula = "$$\n  \\E a\n  = b\n  $$ (eq-ab)"
+    text = converted(f"```{{admonition}} Title\nLet $a =\nb$.\n\n* Then\n\n  {formula}\n\n  and $5 or \\$6.\n```")
+    quoted = [
+        "**Title**",
+        "",
+        "Let $a = b$.",
+        "",
+        "* Then",
+        "",
+        r"  $$\mathbb{E} a = b \tag{1}$$",
+        "",
+        r"  and $5 or \$6.",
+    ]
+    assert text.split("\n") == [f"> {line}".rstrip() for line in quoted]
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
