@@ -52,11 +52,6 @@ class Page:
     name: str
     notebook: nbformat.NotebookNode
 
-    @property
-    def first(self) -> str:
-        """The id of the first cell."""
-        return self.notebook.cells[0].id
-
 
 @dataclass
 class Index:
