@@ -33,7 +33,7 @@ test: $(READY)  ## unit tests, doctests, notebooks, the built book in a browser;
 	  if [ -n "$$failed" ]; then echo "make test failed in:$$failed"; exit 1; fi
 
 unit: $(READY)
-	$(PY) -m pytest -q -n auto --dist loadfile --doctest-modules tests cascade_lib --ignore tests/test_pages.py
+	$(PY) -m pytest -q -n auto --dist loadfile --doctest-modules tests cascade_lib --ignore tests/test_pages.py --ignore tests/test_lab.py
 
 # The lowest versions of what the library needs. Their own warnings about newer Pythons and parsers are not ours to see.
 LOWEST := _build/lowest
@@ -54,10 +54,18 @@ notebooks-test: $(READY)
 
 pages-test: $(READY)
 	$(PY) scripts/build_book.py _build/check
-	$(PY) -m pytest -q -n auto tests/test_pages.py
+	$(PY) -m pytest -q -n auto tests/test_pages.py tests/test_lab.py
 
-lab: $(READY)  ## open the notebooks in JupyterLab
-	$(VENV)/bin/jupyter lab book
+# Readers get a copy in standard Markdown, which JupyterLab may save over; it is written anew when the book changes.
+# Signed, it shows its explorers before any cell has run. The settings keep JupyterLab from asking for news.
+PLAIN := _build/notebooks
+$(PLAIN)/ready: $(READY) _toc.yml _config.yml $(wildcard book/*.* book/*/*.py scripts/*.py)
+	$(PY) scripts/plain_notebooks.py $(PLAIN)
+	$(VENV)/bin/jupyter trust $(PLAIN)/*.ipynb > /dev/null
+	@touch $@
+
+lab: $(PLAIN)/ready  ## open the notebooks in JupyterLab, as copies in _build/notebooks
+	$(VENV)/bin/jupyter lab --LabApp.app_settings_dir=scripts/jupyterlab --LabApp.news_url=None $(PLAIN)
 
 lint: $(READY)  ## check style, formatting, the direction of imports, and types
 	$(VENV)/bin/ruff check .

@@ -7,17 +7,15 @@ import functools
 import hashlib
 import http.server
 import re
-import shutil
 import threading
 from pathlib import Path
 
 import pytest
+from book_index import BOOK, Index, read_pages
 from bs4 import BeautifulSoup
 
 HTML = Path(__file__).resolve().parents[1] / "_build" / "check" / "html"
 PAGES = sorted((HTML / "book").glob("*.html"))
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
 
 
 def test_the_pages_have_been_built():
@@ -61,6 +59,28 @@ def test_links_and_files_lead_somewhere(page):
             assert anchor in anchors(file), target
 
 
+def test_plain_notebooks_number_everything_as_the_page_does(page):
+    article = soup(page).find("article")
+    titles = {element.find_parent(id=True)["id"]: text(element) for element in article.select("span.caption-number")}
+    formulas = {
+        element.a["href"].removeprefix("#equation-"): text(element).rstrip("#")
+        for element in article.select("span.eqno")
+    }
+    numbered = {label: words for label, words in titles.items() if re.search(r"\d$", words)} | formulas
+    name = next(page.stem + kind for kind in (".ipynb", ".md") if (BOOK / (page.stem + kind)).exists())
+    here = {label: each.words for label, each in book_index().targets.items() if each.page == name}
+    assert {label: words for label, words in here.items() if re.search(r"\d\)?$", words)} == numbered
+
+
+def text(element):
+    return " ".join(element.get_text().split())
+
+
+@functools.cache
+def book_index():
+    return Index(list(read_pages()))
+
+
 def test_it_stays_within_the_page_budget(page):
     assert page.stat().st_size <= 2_000_000
 
@@ -94,27 +114,6 @@ def site():
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if not (CHROMIUM and DRIVER):
-        pytest.skip("no Chromium with chromedriver is installed: the pages were not opened in a browser")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (
-        "headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
-        "disable-component-update", "disable-sync", "disable-dev-shm-usage",
-        f"user-data-dir={tmp_path_factory.mktemp('chromium')}",
-        "host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
-    ):  # fmt: skip
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=DRIVER))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture(scope="module", params=[1280, 390], ids=["desktop", "phone"])
