@@ -755,7 +755,7 @@ def test_endpoints_that_cannot_work_are_refused(options):
 
 
 def test_importing_the_runner_needs_no_httpx():
-    code = "import sys; sys.modules['httpx'] = None\nfrom cascade_lib import runner; print('fine')"
+    code = "import sys; sys.modules['httpx'] = None\nfrom cascade_lib.live import runner; print('fine')"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (result.stdout, result.stderr) == ("fine\n", "")
 
