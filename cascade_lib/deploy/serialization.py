@@ -1,9 +1,10 @@
 """Policies as files: JSON that holds names and numbers, all checked before anything is built from them.
 
 A file holds the strategy's options, λ and γ, and the fitted numbers of the estimator for every set of models that the
-strategy may come to have run: coefficients, trees, medians, weights of hashed words. Of the training data it holds the
-names of features and answers, the levels of columns of labels, and what a fit keeps of it: a leaf of a tree is a mean
-of a few qualities. There is no row, no text and no name of a query in it, and nothing in it is ever executed.
+strategy may come to have run: coefficients, trees, medians, first dates, weights of hashed words. Of the training data
+it holds the names of features and answers, the levels of columns of labels, and what a fit keeps of it: a leaf of a
+tree is a mean of a few qualities. There is no row, no text and no name of a query in it, and nothing in it is ever
+executed.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from ..strategies.routing import Router
 from .policy import Calibration, Policy
 from .session import Schema
 
-FORMAT, VERSION = "cascade_lib policy", 3
+FORMAT, VERSION = "cascade_lib policy", 4
 STRATEGIES = {kind.__name__: kind for kind in (Router, ThresholdCascade, Cascade, CascadeRouter, PandoraRouter)}
 _LARGEST_FILE, _LARGEST_ARRAYS, _MOST_VALUES, _DEEPEST = 2**30, 2**31, 4_000_000, 20
 _PARTS = ("format", "version", "strategy", "lam", "gamma", "budget", "calibration", "schema", "estimator")
@@ -68,7 +69,7 @@ def load(path: str | Path) -> Policy:
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ValueError(f'{path} is not a policy: it lacks the line "format": "{FORMAT}".')
     version = document.get("version")
-    if version in (1, 2):
+    if version in (1, 2, 3):
         raise ValueError(
             f"{path} is of version {version}, which is no longer read: fit the policy anew and save it again."
         )

@@ -2,7 +2,7 @@ from .base import Beliefs, Estimator
 from .diagnostics import Diagnosis, diagnose
 from .joint import JointGaussianEstimator
 from .latent import LatentClassEstimator
-from .learned import LearnedEstimator, default_estimator
+from .learned import LearnedEstimator
 from .simulated import NoisyEstimator
 from .tabulated import TabulatedEstimator
 
@@ -15,6 +15,5 @@ __all__ = [
     "LearnedEstimator",
     "NoisyEstimator",
     "TabulatedEstimator",
-    "default_estimator",
     "diagnose",
 ]
