@@ -2,7 +2,7 @@ from .deploy.policy import Policy
 from .estimators.diagnostics import diagnose
 from .estimators.joint import JointGaussianEstimator
 from .estimators.latent import LatentClassEstimator
-from .estimators.learned import LearnedEstimator, default_estimator
+from .estimators.learned import LearnedEstimator
 from .estimators.simulated import NoisyEstimator
 from .estimators.tabulated import TabulatedEstimator
 from .evaluation.baselines import omniscient, single_models
@@ -35,7 +35,6 @@ __all__ = [
     "Router",
     "TabulatedEstimator",
     "ThresholdCascade",
-    "default_estimator",
     "diagnose",
     "merge_frontiers",
     "omniscient",

@@ -14,10 +14,13 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
+from ._columns import DATES, held, is_text
 from .deploy.policy import Policy
 from .evaluation.baselines import omniscient, single_models
 from .evaluation.studies import Study, candidates, study
-from .logs import free_texts, read_log
+from .logs import read_log
 from .outcomes import Outcomes
 
 DONE, USAGE, LOG, REQUEST, OUTPUT, INTERRUPTED = 0, 2, 3, 4, 5, 130
@@ -60,12 +63,15 @@ def describe(options: argparse.Namespace) -> None:
     """Show what is in a log, without learning anything."""
     pool = _pool(options)
     print(pool)
-    texts = free_texts(pool.query)
-    kinds = [f"{name} (text)" if name in texts else str(name) for name in pool.query]
-    print(f"known before a call: {', '.join(kinds) or 'nothing'}")
+    print(f"known before a call: {', '.join(_described(column) for _, column in pool.query.items()) or 'nothing'}")
     print(f"known after a call: {', '.join(pool.answer_features) or 'nothing'}")
     for curve in (single_models(pool), omniscient(pool)):
         print(curve)
+
+
+def _described(column: pd.Series) -> str:
+    """Return the name of a feature, and what it holds if that is more than numbers or labels."""
+    return f"{column.name}{' (text)' if is_text(column) else ' (date)' if held(column) in DATES else ''}"
 
 
 def frontier(options: argparse.Namespace) -> None:
@@ -73,8 +79,6 @@ def frontier(options: argparse.Namespace) -> None:
     result = _study(options)
     print(result)
     if options.output:
-        import pandas as pd
-
         curves = {name: curve.to_frame() for name, curve in result.curves.items()}
         table = pd.concat(curves, names=["strategy", "point"]).reset_index()
         _write(options.output, table.to_csv(index=False))

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ._columns import DATES, dated, held, is_text
 from .outcomes import Outcomes
 
 KEYS = ("query", "model", "quality", "cost")
@@ -84,9 +85,10 @@ def read_log(
     Notes
     -----
     In a CSV file an empty cell is missing. Words such as ``NA``, ``null`` and ``None`` mean missing in columns of
-    numbers only; a query, a model or a label may be called so. What is missing stays missing, which learned estimators
-    can deal with, but a free text becomes empty. A feature may have the name of a key: the column ``model`` of a wide
-    table is the feature `model` of the queries.
+    numbers and dates only; a query, a model or a label may be called so. A feature of queries is read as dates if all
+    its entries are ISO dates, such as ``2026-05-17``, or ``2026-05-17 14:00:00+02:00`` with a time of day. What is
+    missing stays missing, which learned estimators can deal with, but a free text becomes empty. A feature may have the
+    name of a key: the column ``model`` of a wide table is the feature `model` of the queries.
 
     References
     ----------
@@ -118,25 +120,13 @@ def read_log(
     _refuse_negative(path, long)
     _refuse_repeated(path, long)
     before, after = _features(path, long, query_features, answer_features)
-    long = _filled(long, before)
+    long = _read_as_text_or_date(long, before)
     try:
         pool = Outcomes.from_frame(long, query_features=before, answer_features=after, cost_unit=cost_unit)
     except ValueError as error:
         more = " With drop_incomplete such queries are left out." if " 0 rows for model " in str(error) else ""
         raise ValueError(f"{path}: {error}{more}") from None
     return pool.select(models) if models else pool
-
-
-def free_texts(query: pd.DataFrame) -> list[str]:
-    """Return the columns that hold free text: strings most of which occur only once.
-
-    Examples
-    --------
-    >>> free_texts(pd.DataFrame({"prompt": [f"number {i}" for i in range(40)], "topic": ["maths", "law"] * 20}))
-    ['prompt']
-    """
-    labels = query.select_dtypes(include=["object", "string", "category"])
-    return [str(name) for name in labels if labels[name].nunique() > max(20, len(query) // 4)]
 
 
 def _table(path: Path) -> pd.DataFrame:
@@ -193,7 +183,7 @@ def _without_words(column: pd.Series) -> pd.Series:
     """Return a column as numbers if it holds nothing else but words for missing ones."""
     if pd.api.types.is_numeric_dtype(column):
         return column
-    given = column.where(~column.astype("string").str.strip().str.lower().isin(_MISSING))
+    given = _given(column)
     numbers = pd.to_numeric(given, errors="coerce")
     return numbers if numbers.notna().equals(given.notna()) and given.notna().any() else column
 
@@ -371,7 +361,15 @@ def _prefixed(prefix: str, names: Sequence[str] | None, columns: Sequence[str]) 
     return None if names is None else [full[name] if full[name] in columns else name for name in names]
 
 
-def _filled(long: pd.DataFrame, features: Sequence[str]) -> pd.DataFrame:
-    """Return the table with empty strings where a free text is missing."""
-    texts = free_texts(long.drop_duplicates("query")[list(features)])
+def _read_as_text_or_date(long: pd.DataFrame, features: Sequence[str]) -> pd.DataFrame:
+    """Return the table with dates where a feature of queries has nothing else, and free texts empty where missing."""
+    columns = {name: dated(_given(long[name])) for name in features if held(long[name]) == "string"}
+    long = long.assign(**{name: column for name, column in columns.items() if held(column) in DATES})
+    once = long.drop_duplicates("query")
+    texts = [name for name in features if is_text(once[name])]
     return long.assign(**{name: long[name].astype(object).where(long[name].notna(), "") for name in texts})
+
+
+def _given(column: pd.Series) -> pd.Series:
+    """Return a column without words for what is missing."""
+    return column.where(~column.astype("string").str.strip().str.lower().isin(_MISSING))

@@ -19,13 +19,12 @@ from numpy.typing import ArrayLike
 
 from . import _checks
 from ._checks import Table
+from ._columns import normal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _FOUR_DIGITS = "{:.4g}".format
-# Kinds of columns of numbers, by the names that pandas has for them.
-_NUMBERS = frozenset({"integer", "floating", "mixed-integer-float", "boolean", "decimal", "empty"})
 # The columns that a long table always has; a feature of one of these names gets a prefix there.
 _COLUMNS = ("query", "model", "quality", "cost")
 
@@ -59,8 +58,9 @@ class Outcomes:
         Names of the columns. Default: ``model-0``, ``model-1``, …
     query : pandas.DataFrame with n rows, optional
         Ex-ante features: what is known of a query before any model has been called. Its index names the queries; rows
-        with equal names are copies of one query. Numbers are kept as float64, labels and texts as str, names of columns
-        as str, so that a query is the same whichever type of column it came in.
+        with equal names are copies of one query. Numbers are kept as float64, labels and texts as str, dates as
+        datetime64[ns], those with a time zone in UTC, and names of columns as str, so that a query is the same
+        whichever type of column it came in.
     answer_features : mapping of str to array_like of shape (n, k), optional
         Post-hoc features: what is known of an answer once it has been given, e.g. its margin. NaN means missing.
     cost_unit : str, optional
@@ -521,21 +521,8 @@ def query_frame(query: pd.DataFrame | None, n: int) -> pd.DataFrame:
     repeated = [name for name in names if names.count(name) > 1]
     if repeated:
         raise ValueError(f"query has several columns named {repeated[0]!r}: rename or drop all but one.")
-    columns = {name: _normal(query.iloc[:, i]) for i, name in enumerate(names)}
+    columns = {name: normal(query.iloc[:, i]) for i, name in enumerate(names)}
     return pd.DataFrame(columns, index=query.index.copy())
-
-
-def _normal(column: pd.Series) -> pd.Series:
-    """Return a copy of a column with one type for all of a kind: bool, float64, or str in a column of objects."""
-    kind = pd.api.types.infer_dtype(column, skipna=True)
-    if kind == "boolean" and not column.hasnans:
-        return column.astype(bool)
-    if kind in _NUMBERS:
-        return pd.Series(column.to_numpy(dtype=float, na_value=np.nan), index=column.index)
-    if kind in ("string", "categorical"):
-        texts = [np.nan if missing else str(value) for value, missing in zip(column, column.isna(), strict=True)]
-        return pd.Series(texts, index=column.index, dtype=object)
-    return column.copy()
 
 
 def _hashes(values: np.ndarray) -> np.ndarray:
@@ -550,7 +537,7 @@ def _answer_tables(answers: Mapping[str, Cells] | None, shape: tuple[int, ...]) 
             raise ValueError(
                 f"answer_features[{name!r}] has shape {given.shape}, but {shape} is expected: (queries, models)."
             )
-        tables[str(name)] = _normal(pd.Series(given.ravel())).to_numpy(copy=True).reshape(shape)
+        tables[str(name)] = normal(pd.Series(given.ravel(), name=name)).to_numpy(copy=True).reshape(shape)
         tables[str(name)].flags.writeable = False
     return MappingProxyType(tables)
 

@@ -49,6 +49,19 @@ def test_fit_saves_a_policy_that_decides(log, tmp_path):
     assert Policy.load(path).strategy.name == "cascade routing"
 
 
+def test_texts_and_dates_are_named_and_a_policy_reads_them(log, tmp_path, capsys):
+    when = pd.date_range("2026-05-17", periods=300, freq="5h", tz="UTC")
+    prompts = [f"query number {i}" for i in range(300)]
+    frame = pd.read_csv(log).assign(prompt=prompts, when=when.map(pd.Timestamp.isoformat), topic=["law", "maths"] * 150)
+    frame.to_csv(log, index=False)
+    assert main(["describe", log]) == DONE
+    assert "known before a call: easy, prompt (text), when (date), topic\n" in capsys.readouterr().out
+    path = tmp_path / "policy.json"
+    assert main(["fit", log, "--budget", "5", "--output", str(path)]) == DONE
+    query = {"easy": True, "prompt": "query number 7", "when": "2026-05-18T09:00+02:00", "topic": None}
+    assert Policy.load(path).start(query).next() == "small"
+
+
 def test_report_is_one_file(log, tmp_path):
     assert main(["report", log, "--output", str(tmp_path / "report.html")]) == DONE
     assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
@@ -108,7 +121,7 @@ def test_what_the_fitted_strategy_cannot_reach_is_refused_with_a_way_to_see_why(
 
 def test_eighteen_models_are_described_compared_and_reported_on(tmp_path, capsys, monkeypatch):
     quick = LearnedEstimator(Ridge(), Ridge(), folds=2)
-    monkeypatch.setattr("cascade_lib.evaluation.studies.default_estimator", lambda *_, **__: quick)
+    monkeypatch.setattr("cascade_lib.evaluation.studies.LearnedEstimator", lambda **_: quick)
     rng = np.random.default_rng(0)
     names = [f"m{i:02}" for i in range(18)]
     frame = pd.DataFrame({"query": range(90), "x": rng.random(90)})

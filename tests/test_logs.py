@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cascade_lib import Outcomes, read_log
-from cascade_lib.logs import free_texts
 from truths import pools
 
 LONG = """query,model,quality,cost,words,margin
@@ -236,6 +235,34 @@ def test_missing_labels_and_numbers_stay_so_and_missing_texts_are_empty(tmp_path
     assert np.isnan(pool.query["words"].iloc[-1])
 
 
-def test_labels_are_no_free_text():
-    frame = pd.DataFrame({"label": ["x", "y"] * 50, "prompt": [str(i) for i in range(100)], "length": range(100)})
-    assert free_texts(frame) == ["prompt"]
+DATED = "query,when,due,said,quality:s,cost:s,at:s,quality:l,cost:l,at:l\n" + "".join(
+    f"q{i},2026-05-{i + 1:02}T0{i % 7}:30+02:00,{'NA' if i == 3 else f'2026-06-{i + 1:02}'},"
+    f"{'soon' if i == 9 else '2026-06-01'},1,1,2026-07-01,0,2,2026-07-0{i % 3 + 1}\n"
+    for i in range(30)
+)
+
+
+def test_iso_dates_of_queries_are_read_as_dates(tmp_path):
+    pool = read_log(written(tmp_path, DATED))
+    assert pool.query["when"].dtype == pool.query["due"].dtype == "datetime64[ns]"
+    assert pool.query["when"].iloc[2] == pd.Timestamp("2026-05-03 00:30")
+    assert pool.query["due"].isna().to_list() == [i == 3 for i in range(30)], "a word for missing means it here too"
+    assert set(pool.query["said"]) == {"2026-06-01", "soon"}, "one entry that is no date makes it a column of labels"
+    assert pool.answer_features["at"][0].tolist() == ["2026-07-01", "2026-07-01"], "answers are compared as labels"
+
+
+def test_dates_are_the_same_from_every_file(tmp_path):
+    pool = read_log(written(tmp_path, DATED))
+    for name in ("log.csv", "log.parquet"):
+        long = pool.to_frame()
+        getattr(long, "to_csv" if name.endswith("csv") else "to_parquet")(tmp_path / name, index=False)
+        assert read_log(tmp_path / name).fingerprint == pool.fingerprint, name
+    days = pool.to_frame()
+    days["due"] = days["due"].dt.date  # which Arrow writes as days
+    days.to_parquet(tmp_path / "days.parquet", index=False)
+    assert read_log(tmp_path / "days.parquet").fingerprint == pool.fingerprint
+
+
+def test_a_column_of_words_for_missing_holds_no_dates(tmp_path):
+    pool = read_log(written(tmp_path, "query,when,quality:s,cost:s\na,NA,1,1\nb,none,0,1\n"))
+    assert pool.query["when"].tolist() == ["NA", "none"]

@@ -19,7 +19,6 @@ from cascade_lib import (
     Router,
     TabulatedEstimator,
     datasets,
-    default_estimator,
 )
 from cascade_lib.deploy import BudgetWarning
 from cascade_lib.estimators._encoding import Recent
@@ -255,9 +254,56 @@ def test_a_feature_that_cannot_be_read_is_refused_at_the_start_by_name(live, val
 def test_a_missing_text_is_an_empty_one(missing):
     prompts = pd.DataFrame({"prompt": [f"number {i}" for i in range(60)]}, index=[f"q{i}" for i in range(60)])
     pool = Outcomes(np.random.default_rng(0).random((60, 2)) < 0.5, np.ones((60, 2)), query=prompts)
-    policy = Router().calibrate(default_estimator(pool).fit(pool), pool, budget=9.0)
+    policy = Router().calibrate(LearnedEstimator().fit(pool), pool, budget=9.0)
     one, other = (policy.start({"prompt": text}).beliefs.mean for text in (missing, ""))
     np.testing.assert_array_equal(one, other)
+
+
+@pytest.fixture(scope="module")
+def dated():
+    """A policy that knows when a query came in."""
+    when = pd.date_range("2026-05-17 08:00", periods=80, freq="5h")
+    right = np.column_stack([when.hour < 12, np.ones(80)])
+    pool = Outcomes(right, np.tile([1.0, 5.0], (80, 1)), query=pd.DataFrame({"when": when}))
+    return CascadeRouter().calibrate(LearnedEstimator().fit(pool), pool, budget=3.0)
+
+
+MOMENT = pd.Timestamp("2026-05-20 09:30", tz="UTC")
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        MOMENT.to_pydatetime(),
+        MOMENT.tz_convert("Asia/Tokyo").to_pydatetime(),
+        MOMENT.tz_localize(None),
+        MOMENT.tz_localize(None).to_datetime64(),
+        "2026-05-20T09:30",
+        "2026-05-20 11:30:00+02:00",
+    ],
+    ids=repr,
+)
+def test_a_live_query_may_bring_a_date_in_any_form(dated, when, tmp_path):
+    expected = dated.start({"when": MOMENT}).beliefs.mean
+    session = dated.start({"when": when})
+    np.testing.assert_array_equal(session.beliefs.mean, expected)
+    written = json.loads(json.dumps(session.to_dict(), allow_nan=False))
+    np.testing.assert_array_equal(dated.resume(written).beliefs.mean, expected)
+    dated.save(tmp_path / "policy.json")
+    np.testing.assert_array_equal(Policy.load(tmp_path / "policy.json").start({"when": when}).beliefs.mean, expected)
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NaT, np.datetime64("NaT"), pd.NA], ids=repr)
+def test_a_missing_date_is_allowed_and_written_down(dated, missing):
+    session = dated.start({"when": missing})
+    assert json.loads(json.dumps(session.to_dict()))["query"] == {"when": None}
+    np.testing.assert_array_equal(session.beliefs.mean, dated.start({"when": None}).beliefs.mean)
+
+
+@pytest.mark.parametrize("when", ["yesterday", "20.05.2026", 20260520, True])
+def test_what_is_no_date_is_refused_at_the_start(dated, when):
+    with pytest.raises(ValueError, match="'when' held dates in training, but .* values here: write it as ISO dates"):
+        dated.start({"when": when})
 
 
 def test_an_answer_feature_that_is_missing_counts_as_left_out(live):

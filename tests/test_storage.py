@@ -23,7 +23,6 @@ from cascade_lib import (
     Router,
     TabulatedEstimator,
     ThresholdCascade,
-    default_estimator,
 )
 from cascade_lib._packing import pack
 from truths import STRATEGIES
@@ -55,13 +54,16 @@ TRAIN, TEST = pool(300, 0), pool(100, 1)
 FEW = TRAIN.take(np.arange(40))
 
 
-TEXTS = Outcomes(
-    TRAIN.quality,
-    TRAIN.cost,
-    models=TRAIN.models,
-    query=TRAIN.query.assign(prompt=[f"secret number {i} is {'good' if i % 3 else 'bad'}" for i in range(300)]),
-    answer_features=TRAIN.answer_features,
-)
+def wordy(outcomes, word):
+    """Return outcomes whose queries are texts and have dates too."""
+    n = len(outcomes)
+    when = pd.Series(pd.date_range("2026-05-17", periods=n, freq="7h")).where(np.arange(n) % 9 > 0)
+    prompt = [f"{word} number {i} is {'good' if i % 3 else 'bad'}" for i in range(n)]
+    query = outcomes.query.assign(prompt=prompt, when=when.to_numpy(), day=when.dt.normalize().to_numpy())
+    return Outcomes(outcomes.quality, outcomes.cost, outcomes.models, query, outcomes.answer_features)
+
+
+TEXTS = wordy(TRAIN, "secret")
 
 
 def same(one, other, outcomes):
@@ -96,21 +98,19 @@ def test_a_policy_comes_back_as_it_was(strategy, tmp_path):
         LearnedEstimator(
             make_pipeline(StandardScaler(), LogisticRegression()), make_pipeline(StandardScaler(), Ridge())
         ),
-        default_estimator(TEXTS),
     ],
-    ids=["ridge", "logistic", "pipelines", "texts"],
+    ids=["ridge", "logistic", "pipelines"],
 )
 def test_estimates_come_back_bit_for_bit(estimator, tmp_path):
-    train = TEXTS if estimator.features is not None else TRAIN
-    test = TEST
-    if train is TEXTS:
-        prompts = TEST.query.assign(prompt=[f"what is good about {i}" for i in range(100)])
-        test = Outcomes(
-            TEST.quality, TEST.cost, models=TEST.models, query=prompts, answer_features=TEST.answer_features
-        )
-    policy = CascadeRouter().calibrate(estimator.fit(train), train, budget=4.0)
+    policy = CascadeRouter().calibrate(estimator.fit(TRAIN), TRAIN, budget=4.0)
     policy.save(tmp_path / "policy.json")
-    same(policy, Policy.load(tmp_path / "policy.json"), test)
+    same(policy, Policy.load(tmp_path / "policy.json"), TEST)
+
+
+def test_texts_and_dates_come_back_bit_for_bit(tmp_path):
+    policy = CascadeRouter().calibrate(LearnedEstimator().fit(TEXTS), TEXTS, budget=4.0)
+    policy.save(tmp_path / "policy.json")
+    same(policy, Policy.load(tmp_path / "policy.json"), wordy(TEST, "open"))
 
 
 def test_step_prices_and_infinite_budgets_are_kept(tmp_path):
@@ -123,7 +123,7 @@ def test_step_prices_and_infinite_budgets_are_kept(tmp_path):
 
 
 def test_a_file_holds_no_row_no_text_and_no_name_of_a_query(tmp_path):
-    policy = Router().calibrate(default_estimator(TEXTS).fit(TEXTS), TEXTS, budget=4.0)
+    policy = Router().calibrate(LearnedEstimator().fit(TEXTS), TEXTS, budget=4.0)
     policy.save(tmp_path / "policy.json")
     text = (tmp_path / "policy.json").read_text()
     assert "secret" not in text
@@ -205,7 +205,8 @@ def test_too_many_states_are_counted_before_any_is_learned(tmp_path):
 @pytest.fixture(scope="module")
 def document(tmp_path_factory):
     path = tmp_path_factory.mktemp("policy") / "policy.json"
-    few = FEW.select(["a", "b"])
+    few = wordy(FEW, "open").select(["a", "b"])
+    few = Outcomes(few.quality, few.cost, few.models, few.query.drop(columns="prompt"), few.answer_features)
     trees = ExtraTreesRegressor(2, max_depth=2)
     Router().calibrate(LearnedEstimator(trees, Ridge(), folds=2, calibrate=True).fit(few), few, budget=9.0).save(path)
     return path.read_text()
@@ -237,6 +238,10 @@ def test_a_damaged_file_is_refused(document, old, new, message, tmp_path):
 
 def trees_of(tree):
     return tree["estimator"]["numbers"]["states"][0]["quality"]["columns"]["fits"][0]
+
+
+def dates_of(tree):
+    return tree["estimator"]["numbers"]["reader"]["features"]["dates"]["reader"]
 
 
 def loop(tree):
@@ -273,6 +278,9 @@ HOSTILE = {
     "pipeline with memory": lambda tree: trees_of(tree).update(kind="pipeline", memory="folder"),
     "option of a learner": lambda tree: trees_of(tree).update(n_jobs=400),
     "text from a file": lambda tree: tree["estimator"]["numbers"]["reader"]["features"].update(input="filename"),
+    "date without end": lambda tree: dates_of(tree).update(first=pack(np.array([0.0, np.inf]), "<f8")),
+    "date of other parts": lambda tree: dates_of(tree).update(timed=[True, True]),
+    "date of another type": lambda tree: dates_of(tree)["first"].update(dtype="<M8[ns]"),
     "object array": lambda tree: trees_of(tree)["value"].update(dtype="O"),
     "deep nesting": deep,
     "more bytes than declared": bomb,
@@ -313,7 +321,9 @@ _ATTACK = """
     from cascade_lib import Outcomes, Policy
     warnings.simplefilter("ignore")
     text, path = open(sys.argv[1]).read(), sys.argv[2]
-    Policy.load(sys.argv[1]).start({"length": 1, "hard": 0.5, "asks": True, "domain": "films"}, seed=0).next()
+    query = {"length": 1, "hard": 0.5, "asks": True, "domain": "films"}
+    query |= {"when": "2026-05-18T12:00Z", "day": "2026-05-18"}
+    Policy.load(sys.argv[1]).start(query, seed=0).next()
     used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, used + 2**30))
     resource.setrlimit(resource.RLIMIT_CPU, (240, 240))
@@ -365,7 +375,6 @@ _ATTACK = """
         else:
             assert type(policy) is Policy
             try:
-                query = {"length": 1, "hard": 0.5, "asks": True, "domain": "films"}
                 session = policy.start(query, seed=0)
                 while (model := session.next()) is not None:
                     session.observe(model, cost=1.0)

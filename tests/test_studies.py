@@ -7,9 +7,13 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
 
-from cascade_lib import LearnedEstimator, Outcomes, default_estimator, study
+from cascade_lib import LearnedEstimator, Outcomes, study
 from cascade_lib.evaluation.report import to_html
 from cascade_lib.evaluation.studies import Study, _affordable
 
@@ -132,8 +136,41 @@ def test_free_text_is_learned_from():
     right = np.column_stack([~hard, np.ones(300)])
     pool = Outcomes(right, np.tile([1.0, 5.0], (300, 1)), query=pd.DataFrame({"prompt": prompts, "n": range(300)}))
     train, test = pool.split(0.5, 0.5, seed=0)
-    guess = default_estimator(pool).fit(train).beliefs(test.evidence(np.zeros(2, dtype=bool))).mean[:, 0]
+    guess = LearnedEstimator().fit(train).beliefs(test.evidence(np.zeros(2, dtype=bool))).mean[:, 0]
     assert np.corrcoef(guess, test.quality[:, 0])[0, 1] > 0.8
+
+
+class ByHand(BaseEstimator):
+    """Length and directions of a prompt from the pieces of scikit-learn, then the number as it is."""
+
+    def fit(self, frame, y=None):
+        counts = HashingVectorizer(n_features=2**14, alternate_sign=False, norm=None)
+        turn = TruncatedSVD(32, random_state=4)
+        self.words = make_pipeline(counts, TfidfTransformer(sublinear_tf=True), turn).fit(frame["prompt"])
+        return self
+
+    def transform(self, frame):
+        lengths = [[len(text), len(text.split())] for text in frame["prompt"]]
+        return np.hstack([lengths, self.words.transform(frame["prompt"]), frame[["n"]]])
+
+
+def test_texts_are_learned_from_as_by_hand():
+    rng = np.random.default_rng(1)
+    prompts = [
+        f"{rng.choice(['prove', 'say'])} {rng.choice(['that', 'hello'])} {rng.integers(1000)}" for _ in range(200)
+    ]
+    right = np.column_stack([["prove" not in prompt for prompt in prompts], rng.random(200) < 0.8])
+    query = pd.DataFrame({"n": range(200), "prompt": prompts})
+    pool = Outcomes(right, np.tile([1.0, 5.0], (200, 1)), query=query)
+    default = study(pool, seed=4, resamples=10)
+    by_hand = study(pool, seed=4, resamples=10, estimator=LearnedEstimator(features=ByHand(), seed=4))
+    for ran in ([False, False], [True, False], [True, True]):
+        for part in (default.train, default.test):
+            one, other = (result.estimator.beliefs(part, np.array(ran)) for result in (default, by_hand))
+            for field in ("mean", "spread", "cost"):
+                np.testing.assert_allclose(getattr(one, field), getattr(other, field), rtol=1e-9, atol=1e-9)
+    for name, curve in default.curves.items():
+        assert curve.auc() == pytest.approx(by_hand.curves[name].auc(), rel=1e-9), name
 
 
 def test_texts_survive_a_saved_policy(tmp_path):

@@ -168,7 +168,8 @@ class Policy:
         Parameters
         ----------
         query : mapping, optional
-            Its features by name, all those of the outcomes that the policy was fitted on; None where unknown.
+            Its features by name, all those of the outcomes that the policy was fitted on; None where unknown. A date
+            may be a datetime or an ISO text; without a time zone it is taken as those in training were.
         name : str or int
             What the query is called. A name and features that the estimator was trained on are taken for that query.
         seed : int, optional

@@ -1,9 +1,10 @@
 """Policies as files: JSON that holds names and numbers, all checked before anything is built from them.
 
 A file holds the strategy's options, λ and γ, and the fitted numbers of the estimator for every set of models that the
-strategy may come to have run: coefficients, trees, medians, weights of hashed words. Of the training data it holds the
-names of features and answers, the levels of columns of labels, and what a fit keeps of it: a leaf of a tree is a mean
-of a few qualities. There is no row, no text and no name of a query in it, and nothing in it is ever executed.
+strategy may come to have run: coefficients, trees, medians, first dates, weights of hashed words. Of the training data
+it holds the names of features and answers, the levels of columns of labels, and what a fit keeps of it: a leaf of a
+tree is a mean of a few qualities. There is no row, no text and no name of a query in it, and nothing in it is ever
+executed.
 """
 
 from __future__ import annotations

@@ -9,12 +9,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from .. import _checks
+from .._columns import LABELS, held
 from ..estimators.base import Beliefs, Estimator, ask, refuse_simulated
 from ..evaluation.simulate import decide
 from ..outcomes import Evidence, Outcomes, query_frame
@@ -97,7 +99,7 @@ class Schema:
 
 
 def _numeric(table: np.ndarray) -> bool:
-    return pd.api.types.infer_dtype(table.ravel(), skipna=True) not in ("string", "categorical")
+    return held(pd.Series(table.ravel())) not in LABELS
 
 
 def _value(model: str, name: str, value: Any, number: bool) -> object:
@@ -279,8 +281,11 @@ def _price(model: str, cost: float) -> float:
 
 
 def _plain(value: object) -> object:
-    """Return a value as JSON has it: no NumPy types, and None for what is missing."""
+    """Return a value as JSON has it: no NumPy types, ISO texts for dates, and None for what is missing."""
     if isinstance(value, Mapping):
         return {str(name): _plain(entry) for name, entry in value.items()}
-    value = value.item() if isinstance(value, np.generic) else value
-    return None if value is None or value is pd.NA or value != value else value
+    if value is None or value is pd.NA or value != value:
+        return None
+    if isinstance(value, date | np.datetime64):
+        return pd.Timestamp(value).isoformat()
+    return value.item() if isinstance(value, np.generic) else value

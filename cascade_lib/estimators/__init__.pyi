@@ -2,7 +2,7 @@ from .base import Beliefs, Estimator, StoredEstimator, evidence_for
 from .diagnostics import Diagnosis, diagnose
 from .joint import JointGaussianEstimator
 from .latent import LatentClassEstimator
-from .learned import LearnedEstimator, default_estimator
+from .learned import LearnedEstimator
 from .simulated import NoisyEstimator
 from .tabulated import TabulatedEstimator
 
@@ -16,7 +16,6 @@ __all__ = [
     "NoisyEstimator",
     "StoredEstimator",
     "TabulatedEstimator",
-    "default_estimator",
     "diagnose",
     "evidence_for",
 ]

@@ -10,10 +10,9 @@ import numpy as np
 
 from .._packing import exactly, listed
 from ..outcomes import Evidence
-from ._encoding import Encoder, Reader, Recent, beside
+from ._encoding import Reader, Recent, beside
 from ._predictors import Estimate
 from ._revisions import Changes
-from ._texts import TextReader
 from .base import Beliefs, StoredEstimator
 
 FUTURES = ("independent", "joint", "empirical")
@@ -119,7 +118,7 @@ class FittedEstimator(StoredEstimator):
         seed = listed([stored["seed"]], int)[0]
         if not 0 <= seed < 2**63:
             raise ValueError("seed must be a whole number of at least 0.")
-        reader = Reader.read(stored["reader"], models, {"columns": Encoder, "texts": TextReader})
+        reader = Reader.read(stored["reader"], models)
         states = dict(_read_state(entry, reader, len(models)) for entry in listed(stored["states"], dict, MOST_STATES))
         if () not in states:
             raise ValueError("the state in which nothing has run is missing.")

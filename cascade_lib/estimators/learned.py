@@ -15,13 +15,11 @@ from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ..logs import free_texts
 from ..outcomes import Evidence, Outcomes
-from ._encoding import Reader, Recent, Table, beside, keys
+from ._encoding import Encoder, Reader, Recent, Table, beside, keys
 from ._fitted import FUTURES, KEPT, FittedEstimator, State
 from ._predictors import Columns, Estimate, Isotonic
 from ._revisions import Changes
-from ._texts import TextReader
 from .base import Beliefs
 
 # While scikit-learn works it changes the filters for warnings of the whole program, which two threads must not do at
@@ -49,9 +47,8 @@ class LearnedEstimator(BaseEstimator):
         Learns the cost of the models that have not run, from :math:`X_S` and what those in S have cost. Default: ridge
         regression, as costs tend to be linear in the length of a text and in each other.
     features : transformer of scikit-learn, optional
-        Turns ``outcomes.query``, a data frame, into numbers without being told any quality. Default: numbers and
-        truth values as they are, with the median and an indicator where they are missing, and one column for each
-        level of a label.
+        Turns ``outcomes.query``, a data frame, into numbers without being told any quality. Default: each column is
+        read as what it holds; see Notes.
     folds : int
         How many parts the distinct training queries are split into, at least 2.
     calibrate : bool
@@ -76,6 +73,13 @@ class LearnedEstimator(BaseEstimator):
     their types; give queries that are the same in two tables the same name in both. Equal queries share a fold. With
     `calibrate`, the isotonic regression for a fold is made without the qualities in it, and that for new queries from
     all held-out estimates.
+
+    *Features.* Numbers and truth values are used as they are, with the median and an indicator where they are missing.
+    A label has one column for each of its up to 100 most frequent levels. Strings with more than 20 levels, and more
+    than a fourth as many as there are distinct training queries, are free text: of them the numbers of letters and
+    words are read, and the position along 32 directions of hashed words. A missing text is an empty one. Of a date the
+    days since the first one in training are read, and if there is a time of day, the hour and the weekday. A date may
+    also be given as ISO text later on. What else a column holds is refused by name.
 
     *Answers.* Tables of numbers are used as they are. Tables of labels, such as the answers to a multiple-choice
     question, say for each model that has run which share of the others agrees with it, and, if there are at most 20
@@ -157,7 +161,7 @@ class LearnedEstimator(BaseEstimator):
         if is_classifier(self._quality):
             _refuse_qualities_other_than_0_and_1(train)
         self.models_ = train.models
-        self._reader = Reader.fitted(train, None if self.features is None else _seeded(self.features, self.seed))
+        self._reader = Reader.fitted(train, _seeded(Encoder() if self.features is None else self.features, self.seed))
         self._keys, self._folds = self._split(keys(train.query))
         self._train, self._recent = train, Recent(KEPT)
         self._own = self._recent.get(train.query, self._read)
@@ -255,7 +259,7 @@ class LearnedEstimator(BaseEstimator):
     def _read(self, query: pd.DataFrame) -> _Queries:
         # The indexer is −1 for keys that are new, and the last entry is the fold of these.
         encoded = self._reader.queries(query)
-        return _Queries(encoded, self._folds[self._keys.get_indexer(keys(query[self._reader.columns]))])
+        return _Queries(encoded, self._folds[self._keys.get_indexer(keys(self._reader.known(query)))])
 
     def _known(self, evidence: Evidence, members: Sequence[int], rows: np.ndarray) -> tuple[Table, np.ndarray]:
         """Return all that is known of some queries once the models `members` have run, and the folds of the queries."""
@@ -296,22 +300,6 @@ class LearnedEstimator(BaseEstimator):
                 later[:, i] = self._quality_fit(tuple(sorted((*members, i)))).held_out[:, i]
             self._changes[members] = Changes.measured(now, later, self._train.quality)
         return self._changes[members]
-
-
-def default_estimator(outcomes: Outcomes, *, seed: int = 0) -> LearnedEstimator:
-    """Return an unfitted `LearnedEstimator` that can also learn from columns of free text.
-
-    Texts are taken as their length and 32 directions of hashed words; all other features as `LearnedEstimator` does.
-
-    Examples
-    --------
-    >>> prompts = pd.DataFrame({"prompt": [f"What is {i} plus {i}?" for i in range(40)]})
-    >>> log = Outcomes([[0, 1]] * 40, [[1, 5]] * 40, query=prompts)
-    >>> default_estimator(log).fit(log).beliefs(log.evidence([False, False])).mean.shape
-    (40, 2)
-    """
-    texts = free_texts(outcomes.query)
-    return LearnedEstimator(features=TextReader(texts) if texts else None, seed=seed)
 
 
 class _Queries(NamedTuple):

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from .. import _checks
 from ..deploy.policy import Policy
 from ..estimators.diagnostics import Diagnosis, diagnose
-from ..estimators.learned import LearnedEstimator, default_estimator
+from ..estimators.learned import LearnedEstimator
 from ..outcomes import Outcomes
 from ..strategies.base import Strategy, registered
 from .baselines import omniscient, single_models
@@ -240,7 +240,7 @@ def study(
     outcomes : Outcomes
         A log with features, at least 30 queries.
     estimator : LearnedEstimator, optional
-        What learns; a copy of it is fitted. Default: `default_estimator` for these outcomes.
+        What learns; a copy of it is fitted. Default: `LearnedEstimator` with this seed.
     test : float
         The share of queries to judge on, between 0 and 1. Of the rest three quarters serve to learn from.
     depth : int, optional
@@ -287,7 +287,7 @@ def study(
     rest = 1 - test
     train, calibration, held_out = outcomes.split(0.75 * rest, 0.25 * rest, test, seed=seed)
     # A copy, so that policies of another study with the same estimator do not change.
-    estimator = (default_estimator(outcomes, seed=seed) if estimator is None else clone(estimator)).fit(train)
+    estimator = (LearnedEstimator(seed=seed) if estimator is None else clone(estimator)).fit(train)
     strategies = _strategies(train, depth, ceiling=float(outcomes.quality.max()))
     curves = {"single models": single_models(held_out)}
     for name, strategy in tqdm(strategies.items(), desc="playing strategies", disable=not progress):
