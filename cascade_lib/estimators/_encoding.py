@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from .._packing import exactly, listed, pack, unpack
 from ..outcomes import Evidence, Outcomes
 
 Table = np.ndarray | sparse.csr_array
+Made = TypeVar("Made")
 
 # A label with more levels than this has one column for all but the most frequent.
 _MOST_LEVELS = 100
@@ -47,7 +49,7 @@ class Reader:
     def __init__(
         self,
         columns: list[str],
-        features: object,
+        features: Any,
         tables: Mapping[str, bool],
         encoded: list[str],
         answers: list[Encoder],
@@ -172,10 +174,10 @@ class Encoder(BaseEstimator):
         """Decide what each column holds, and learn how to read it."""
         kinds = {name: self._kind(frame[name]) for name in frame}
         # In the order of the readers, which is the order of what they make.
-        self.names_ = {
-            kind: [name for name in kinds if kinds[name] == kind] for kind in _READERS if kind in kinds.values()
+        self.names_: dict[str, list[str]] = {
+            kind: [str(name) for name in kinds if kinds[name] == kind] for kind in _READERS if kind in kinds.values()
         }
-        self.readers_ = {
+        self.readers_: dict[str, _Columns] = {
             kind: _READERS[kind].fitted(self._columns(frame, kind), self.random_state) for kind in self.names_
         }
         return self._measured()
@@ -259,7 +261,7 @@ class _Numbers:
     def fitted(cls, columns: Sequence[np.ndarray], seed: int | None = None) -> _Numbers:
         given = [column[~np.isnan(column)] for column in columns]
         medians = np.array([np.median(some) if some.size else 0.0 for some in given])
-        return cls(medians, np.isnan(columns).any(axis=1))
+        return cls(medians, np.array([np.isnan(column).any() for column in columns]))
 
     def blocks(self, columns: Sequence[np.ndarray]) -> list[np.ndarray]:
         table = np.column_stack(columns)
@@ -391,12 +393,12 @@ def _words(texts: np.ndarray, seed: int | None) -> tuple[np.ndarray, np.ndarray]
     return weights, np.ascontiguousarray(fit.components_)
 
 
-def _weighted(counts: sparse.csr_matrix, weights: np.ndarray) -> sparse.csr_matrix:
+def _weighted(counts: sparse.csr_matrix[Any], weights: np.ndarray) -> sparse.csr_matrix[Any]:
     """Return sublinear counts times the weights of words, with rows of length 1; an empty text stays 0."""
     data = (1 + np.log(counts.data)) * weights[counts.indices]
     table = sparse.csr_matrix((data, counts.indices, counts.indptr), shape=counts.shape)
     length = np.sqrt(np.asarray(table.multiply(table).sum(axis=1))).ravel()
-    return sparse.diags(1 / np.where(length > 0, length, 1)) @ table
+    return sparse.csr_matrix(sparse.diags(1 / np.where(length > 0, length, 1)) @ table)
 
 
 def _levels(labels: np.ndarray) -> list[str]:
@@ -411,7 +413,7 @@ def _floats(column: pd.Series) -> np.ndarray:
     return column.to_numpy(dtype=float, na_value=np.nan)
 
 
-def _one_each(entries: list, n: int) -> list:
+def _one_each(entries: list[Any], n: int) -> list[Any]:
     if len(entries) != n:
         raise ValueError("there must be one entry for every feature that is read.")
     return entries
@@ -422,7 +424,8 @@ def _switches(stored: object, n: int) -> list[bool]:
 
 
 # For every kind of column its reader, what pandas may call what it holds, and what it is turned into first.
-_READERS = {"texts": _Texts, "numbers": _Numbers, "labels": _Labels, "dates": _Dates}
+_Columns = _Texts | _Numbers | _Labels | _Dates
+_READERS: dict[str, type[_Columns]] = {"texts": _Texts, "numbers": _Numbers, "labels": _Labels, "dates": _Dates}
 _HOLDS = {"texts": LABELS, "numbers": NUMBERS, "labels": LABELS, "dates": DATES}
 _AS = {"texts": strings, "numbers": _floats, "labels": strings, "dates": lambda column: dates(column).to_numpy()}
 
@@ -459,10 +462,11 @@ def _hashed(column: pd.Series) -> np.ndarray:
     return np.where(column.isna(), np.uint64(0), pd.util.hash_array(values, categorize=False))
 
 
-def _numbers(encoded: object, n: int) -> Table:
+def _numbers(encoded: Any, n: int) -> Table:
     """Return what a transformer made of n queries as a table of numbers."""
     try:
-        table = sparse.csr_array(encoded, dtype=float) if sparse.issparse(encoded) else np.asarray(encoded, dtype=float)
+        thin = sparse.issparse(encoded)
+        table: Table = sparse.csr_array(encoded, dtype=float) if thin else np.asarray(encoded, dtype=float)
     except (TypeError, ValueError) as error:
         raise TypeError(f"features must turn outcomes.query into a table of numbers: {error}.") from None
     if table.ndim != 2 or table.shape[0] != n:
@@ -472,25 +476,27 @@ def _numbers(encoded: object, n: int) -> Table:
 
 def beside(blocks: Sequence[Table]) -> Table:
     """Put tables side by side."""
-    if any(sparse.issparse(block) for block in blocks):
-        return sparse.hstack([sparse.csr_array(block) for block in blocks], format="csr")
-    return np.hstack(blocks)
+    dense = [block for block in blocks if isinstance(block, np.ndarray)]
+    if len(dense) == len(blocks):
+        return np.hstack(dense)
+    return sparse.hstack([sparse.csr_array(block) for block in blocks], format="csr")
 
 
-class Recent:
+class Recent(Generic[Made]):
     """Keeps what was made of a few tables of features, found again by their content."""
 
     def __init__(self, most: int) -> None:
-        self.most, self.kept = most, {}
+        self.most = most
+        self.kept: dict[tuple[object, ...], tuple[int, Made]] = {}
 
-    def get(self, query: pd.DataFrame, make: Callable[[pd.DataFrame], object]) -> object:
+    def get(self, query: pd.DataFrame, make: Callable[[pd.DataFrame], Made]) -> Made:
         """Return what was made of an equal table, or make it; the latest table is kept even if it is long."""
         hashes = pd.util.hash_pandas_object(query, categorize=False).to_numpy()
         content = (*query.columns, hashes.tobytes())
-        kept = self.kept.get(content)
-        if kept is None:
-            kept = make(query)
-            if sum(map(len, self.kept)) > 8 * self.most:
+        if content not in self.kept:
+            made = make(query)
+            if sum(rows for rows, _ in self.kept.values()) > self.most:
                 self.kept = {}
-            self.kept = {**self.kept, content: kept}
-        return kept
+            self.kept = {**self.kept, content: (len(query), made)}
+            return made
+        return self.kept[content][1]

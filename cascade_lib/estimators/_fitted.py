@@ -10,7 +10,7 @@ import numpy as np
 
 from .._packing import exactly, listed
 from ..outcomes import Evidence
-from ._encoding import Reader, Recent, beside
+from ._encoding import Reader, Recent, Table, beside
 from ._predictors import Estimate
 from ._revisions import Changes
 from .base import Beliefs, StoredEstimator
@@ -57,7 +57,8 @@ class FittedEstimator(StoredEstimator):
         self, models: Sequence[str], reader: Reader, states: Mapping[tuple[int, ...], State], future: str, seed: int
     ) -> None:
         self.models_, self.future, self.seed = tuple(models), future, seed
-        self._reader, self._states, self._recent = reader, dict(states), Recent(KEPT)
+        self._reader, self._states = reader, dict(states)
+        self._recent: Recent[Table] = Recent(KEPT)
         self.sets, self.names = set(self._states), reader.names
 
     def beliefs(self, evidence: Evidence, rows: np.ndarray | None = None) -> Beliefs:
@@ -89,6 +90,10 @@ class FittedEstimator(StoredEstimator):
         return max(
             (known for known in self._states if set(known) <= set(members)), key=lambda known: (len(known), known)
         )
+
+    def __repr__(self) -> str:
+        """Return how many models and states it knows."""
+        return f"FittedEstimator({len(self.models_)} models, {len(self._states)} states)"
 
     def stored(self) -> dict[str, object]:
         """Return it as plain values.

@@ -163,7 +163,8 @@ class LearnedEstimator(BaseEstimator):
         self.models_ = train.models
         self._reader = Reader.fitted(train, _seeded(Encoder() if self.features is None else self.features, self.seed))
         self._keys, self._folds = self._split(keys(train.query))
-        self._train, self._recent = train, Recent(KEPT)
+        self._train = train
+        self._recent: Recent[_Queries] = Recent(KEPT)
         self._own = self._recent.get(train.query, self._read)
         self._quality_fits: dict[tuple[int, ...], _CrossFit] = {}
         self._cost_fits: dict[tuple[int, ...], _CrossFit] = {}
@@ -259,7 +260,7 @@ class LearnedEstimator(BaseEstimator):
     def _read(self, query: pd.DataFrame) -> _Queries:
         # The indexer is −1 for keys that are new, and the last entry is the fold of these.
         encoded = self._reader.queries(query)
-        return _Queries(encoded, self._folds[self._keys.get_indexer(keys(self._reader.known(query)))])
+        return _Queries(encoded, self._folds[self._keys.get_indexer(pd.Index(keys(self._reader.known(query))))])
 
     def _known(self, evidence: Evidence, members: Sequence[int], rows: np.ndarray) -> tuple[Table, np.ndarray]:
         """Return all that is known of some queries once the models `members` have run, and the folds of the queries."""
