@@ -56,15 +56,6 @@ def test_the_greedy_plan_is_never_worth_more_than_the_full_one(seed, lam):
     assert (worth[0] <= worth[1] + 1e-12).all()
 
 
-@settings(max_examples=25)
-@given(st.integers(0, 10_000), st.booleans())
-def test_without_expectation_is_a_spread_of_zero(seed, ties):
-    pool, guess = scene(15, 3, seed, ties=ties)
-    sure = TabulatedEstimator(guess.ex_ante, guess.post_hoc, 0.0, guess.cost_ex_ante, guess.cost_post_hoc)
-    for strategy in (Cascade, CascadeRouter):
-        same_curve(strategy(expect=False).frontier(guess, pool), strategy().frontier(sure, pool))
-
-
 @settings(max_examples=20)
 @given(st.integers(0, 10_000), st.permutations(range(4)))
 def test_permuting_the_models_changes_nothing(seed, order):

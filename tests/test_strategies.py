@@ -263,7 +263,7 @@ def test_equal_step_prices_are_one_price():
     [
         (Router(), "Router()"),
         (Cascade(), "Cascade()"),
-        (Cascade(order=[2, 0], expect=False), "Cascade(order=(2, 0), expect=False)"),
+        (Cascade(order=[2, 0]), "Cascade(order=(2, 0))"),
         (ThresholdCascade(ceiling=0.0), "ThresholdCascade(ceiling=0.0)"),
         (CascadeRouter(depth=2, greedy=True), "CascadeRouter(depth=2, greedy=True)"),
     ],

@@ -23,6 +23,7 @@ import numpy as np
 from .._packing import exactly, listed
 from ..estimators._fitted import MOST_MODELS, MOST_STATES, FittedEstimator
 from ..estimators.learned import LearnedEstimator
+from ..estimators.without_spread import WithoutSpread
 from ..strategies.base import Strategy, everyone
 from ..strategies.cascade_routing import CascadeRouter
 from ..strategies.cascading import Cascade, ThresholdCascade
@@ -85,10 +86,11 @@ def load(path: str | Path) -> Policy:
 
 def fitted(policy: Policy) -> FittedEstimator:
     """Return what the estimator of a policy says of new queries at every set of models that its strategy may reach."""
-    if type(policy.estimator) not in (LearnedEstimator, FittedEstimator):
+    estimator = policy.estimator.estimator if type(policy.estimator) is WithoutSpread else policy.estimator
+    if type(estimator) not in (LearnedEstimator, FittedEstimator):
         raise TypeError(
             f"only a policy with a LearnedEstimator, and not one of a class derived from it, can be saved or warmed; "
-            f"this one has {type(policy.estimator).__name__}."
+            f"this one has {type(estimator).__name__}."
         )
     return policy.estimator.fitted(reachable(policy.strategy, len(policy.schema.models)))
 

@@ -5,6 +5,7 @@ from .latent import LatentClassEstimator
 from .learned import LearnedEstimator, default_estimator
 from .simulated import NoisyEstimator
 from .tabulated import TabulatedEstimator
+from .without_spread import WithoutSpread
 
 __all__ = [
     "Beliefs",
@@ -15,6 +16,7 @@ __all__ = [
     "LearnedEstimator",
     "NoisyEstimator",
     "TabulatedEstimator",
+    "WithoutSpread",
     "default_estimator",
     "diagnose",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -94,6 +94,12 @@ class FittedEstimator:
     def fitted(self, sets: Sequence[tuple[int, ...]]) -> FittedEstimator:
         """Return itself: nothing is left to fit."""
         return self
+
+    def without_spread(self) -> FittedEstimator:
+        """Return the same estimates, none of which will move; see `WithoutSpread`."""
+        nil = np.zeros(len(self.models_))
+        states = {m: replace(s, change=replace(s.change, base=nil, slope=nil)) for m, s in self._states.items()}
+        return FittedEstimator(self.models_, self._reader, states, "independent", self.seed)
 
     def _nearest(self, ran: np.ndarray) -> tuple[int, ...]:
         members = tuple(np.flatnonzero(ran).tolist())
