@@ -65,19 +65,15 @@ class Beliefs:
         """The best estimate among the models that have run, shape (m,); −∞ if none has."""
         return self.mean[:, self.ran].max(axis=1, initial=-np.inf)
 
-    def future(self, models: np.ndarray, *, expect: bool = True) -> Law:
+    def future(self, models: np.ndarray) -> Law:
         """Return the law of the estimates that `models`, given by positions, will have once they have run.
-
-        With ``expect=False`` all of them are taken to be certain: the means without any spread.
 
         Examples
         --------
-        >>> now = Beliefs(np.array([True, False]), np.array([[0.2, 0.7]]), np.array([[0, 0.1]]), np.array([[1.0, 5.0]]))
-        >>> now.future(now.left).sets(now.best).round(3), now.future(now.left, expect=False).sets(now.best)
-        (array([[0.2, 0.7]]), array([[0.2, 0.7]]))
+        >>> now = Beliefs(np.array([True, False]), np.array([[0.6, 0.7]]), np.array([[0, 0.3]]), np.array([[1.0, 5.0]]))
+        >>> now.future(now.left).sets(now.best).round(3)
+        array([[0.6  , 0.776]])
         """
-        if not expect:
-            return Gaussian(self.mean[:, models], np.zeros((len(self), len(models))))
         law = Gaussian(self.mean, self.spread) if self.law is None else self.law
         return law.pick(models)
 

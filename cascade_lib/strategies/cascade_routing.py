@@ -23,8 +23,6 @@ class CascadeRouter(PlanningStrategy):
         The largest number of models run on one query. 1 is routing. Default: no limit.
     greedy : bool
         Look only one model ahead: plans add at most one model to S.
-    expect : bool
-        With False the value of a set is the maximum of the estimates, as if their spread were zero.
     prune : bool
         Leave out, once something has run, every model whose own gain does not cover its cost at the lowest price that
         matters. By the lemma on negative marginal gains this changes no decision. It saves time only where prices are
@@ -62,13 +60,12 @@ class CascadeRouter(PlanningStrategy):
         *,
         depth: int | None = None,
         greedy: bool = False,
-        expect: bool = True,
         prune: bool = False,
         order: Sequence[int] | None = None,
     ) -> None:
         if depth is not None and depth < 1:
             raise ValueError(f"depth must be at least 1 model per query; got {depth}.")
-        self.depth, self.greedy, self.expect, self.prune = depth, greedy, expect, prune
+        self.depth, self.greedy, self.prune = depth, greedy, prune
         self.order = whole_numbers(order)
 
     def hopeless(self, beliefs: Beliefs, lam: np.ndarray) -> np.ndarray | None:
@@ -76,7 +73,7 @@ class CascadeRouter(PlanningStrategy):
         if not (self.prune and beliefs.ran.any()):
             return None
         every = np.arange(len(beliefs.ran))
-        gain = beliefs.future(every, expect=self.expect).alone(beliefs.best) - beliefs.best[:, None]
+        gain = beliefs.future(every).alone(beliefs.best) - beliefs.best[:, None]
         # Where gain and price are equal up to rounding nothing is ruled out.
         return gain < lam[:, None] * beliefs.cost * (1 - 1e-6)
 
@@ -88,7 +85,7 @@ class CascadeRouter(PlanningStrategy):
         sets = subsets(len(left), most)
         members = np.zeros((len(sets), len(beliefs.ran)), dtype=bool)
         members[:, left] = sets
-        value = beliefs.future(left, expect=self.expect).sets(beliefs.best, most)
+        value = beliefs.future(left).sets(beliefs.best, most)
         return Plans(subset_sums(beliefs.cost[:, left], most), value, members)
 
     def next_model(self, cost: np.ndarray, members: np.ndarray) -> np.ndarray:

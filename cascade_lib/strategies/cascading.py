@@ -18,13 +18,9 @@ _PERFECT, _ROUNDING = 1.0, 1e-12
 class _InOrder(PlanningStrategy):
     """What cascades share: the models named in `order` run one after the other, and no others."""
 
-    def __init__(self, order: Sequence[int] | None) -> None:
+    def __init__(self, order: Sequence[int] | None = None) -> None:
         self.order = whole_numbers(order)
-
-    @property
-    def depth(self) -> int | None:
-        """The number of models in the order; None for all of them."""
-        return None if self.order is None else len(self.order)
+        self.depth = None if self.order is None else len(self.order)
 
 
 class Cascade(_InOrder):
@@ -38,8 +34,6 @@ class Cascade(_InOrder):
     order : sequence of int, optional
         Positions of the models in the order in which they run; a model that is left out never runs. Default: all, in
         the order of the columns.
-    expect : bool
-        With False the value of a set is the maximum of the estimates, as if their spread were zero.
 
     References
     ----------
@@ -59,14 +53,10 @@ class Cascade(_InOrder):
 
     name = "cascade"
 
-    def __init__(self, order: Sequence[int] | None = None, *, expect: bool = True) -> None:
-        super().__init__(order)
-        self.expect = expect
-
     def plans(self, beliefs: Beliefs) -> Plans:
         """Return one plan for each prefix that is at least as long as what has run."""
         left = open_to(self.order, beliefs)
-        value = beliefs.future(left, expect=self.expect).prefixes(beliefs.best)
+        value = beliefs.future(left).prefixes(beliefs.best)
         cost = np.cumsum(beliefs.cost[:, left], axis=1)
         members = np.zeros((len(left) + 1, len(beliefs.ran)), dtype=bool)
         members[:, left] = np.tri(len(left) + 1, len(left), -1, dtype=bool)
