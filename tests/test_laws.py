@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import zscore
 
 from cascade_lib import Cascade, CascadeRouter
-from cascade_lib.estimators import Beliefs
+from cascade_lib.estimators import Beliefs, WithoutSpread
 from cascade_lib.theory import (
     Atoms,
     Draws,
@@ -172,7 +172,7 @@ def test_what_is_taken_and_picked_is_what_was_there():
 def test_strategies_take_any_law_where_they_take_spreads(law):
     pool, tables = scene(40, 4, seed=2)
     estimator = WithLaw(tables, LAWS[law])
-    for strategy in (Cascade(), CascadeRouter(), CascadeRouter(greedy=True)):
+    for strategy in (Cascade(), CascadeRouter(), CascadeRouter(lookahead=1)):
         curve = strategy.frontier(estimator, pool)
         for j in np.linspace(0, len(curve.lam) - 1, 9).astype(int):
             played = strategy.play(estimator, pool, lam=curve.lam[j])
@@ -182,13 +182,12 @@ def test_strategies_take_any_law_where_they_take_spreads(law):
     np.testing.assert_allclose(pruned.cost, full.cost)
 
 
-def test_without_expectation_the_law_does_not_matter():
+def test_without_spread_the_law_does_not_matter():
     pool, tables = scene(40, 3, seed=3)
-    plain = CascadeRouter(expect=False).frontier(tables, pool)
+    plain = CascadeRouter().frontier(WithoutSpread(tables), pool)
     for make in LAWS.values():
-        np.testing.assert_array_equal(
-            CascadeRouter(expect=False).frontier(WithLaw(tables, make), pool).cost, plain.cost
-        )
+        stated = WithoutSpread(WithLaw(tables, make))
+        np.testing.assert_array_equal(CascadeRouter().frontier(stated, pool).cost, plain.cost)
 
 
 def test_the_gaussian_law_is_the_default():

@@ -12,7 +12,7 @@ from cascade_lib.estimators.base import Beliefs
 from cascade_lib.strategies import PlanningStrategy
 from cascade_lib.strategies.tuning import _line_search
 from cascade_lib.theory import segments
-from truths import scene, slow_expected_max
+from truths import scene, slow_decisions, slow_expected_max
 
 
 def beliefs_for(seed, k, ran, m=3, ties=False):
@@ -263,12 +263,34 @@ def test_equal_step_prices_are_one_price():
     [
         (Router(), "Router()"),
         (Cascade(), "Cascade()"),
-        (Cascade(order=[2, 0], expect=False), "Cascade(order=(2, 0), expect=False)"),
+        (Cascade(order=[2, 0]), "Cascade(order=(2, 0))"),
         (ThresholdCascade(ceiling=0.0), "ThresholdCascade(ceiling=0.0)"),
-        (CascadeRouter(depth=2, greedy=True), "CascadeRouter(depth=2, greedy=True)"),
+        (CascadeRouter(depth=2, lookahead=1), "CascadeRouter(depth=2, lookahead=1)"),
     ],
 )
 def test_a_strategy_shows_the_options_that_are_not_at_their_default(strategy, text):
     assert repr(strategy) == text
     strategy.step_prices = (1.0, 2.0)
     assert repr(strategy) == text[:-1] + (", " if "=" in text else "") + "step_prices=(1.0, 2.0))"
+
+
+@pytest.mark.parametrize("lookahead", [1, 2, 3])
+@pytest.mark.parametrize("depth", [None, 2])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_limited_lookahead_plans_by_definition(lookahead, depth, seed):
+    pool, guess = scene(12, 4, seed)
+    strategy = CascadeRouter(lookahead=lookahead, depth=depth)
+    for lam in (0.02, 0.05, 0.3):  # at 0 the largest sets differ by less than what the slow truth knows
+        play = strategy.play(guess, pool, lam=lam)
+        for row in range(len(pool)):
+            ran, chosen = slow_decisions(pool, guess, row, lam, depth=depth, lookahead=lookahead)
+            assert play.order[row].tolist() == ran + [-1] * (4 - len(ran))
+            assert play.chosen[row] == chosen
+
+
+def test_looking_ahead_beyond_the_depth_changes_nothing():
+    pool, guess = scene(60, 4, seed=3)
+    plain, ahead = (CascadeRouter(depth=2, lookahead=a).frontier(guess, pool) for a in (None, 2))
+    assert (plain.cost.tolist(), plain.quality.tolist()) == (ahead.cost.tolist(), ahead.quality.tolist())
+    greedy = CascadeRouter(depth=2, lookahead=1).frontier(guess, pool)
+    assert greedy.quality.tolist() != plain.quality.tolist()

@@ -36,7 +36,7 @@ from truths import STRATEGIES
 VARIANTS = [
     ThresholdCascade(order=[2, 0, 1], ceiling=0.9),
     ThresholdCascade(order=[0, 2]),
-    Cascade(order=[1, 2, 0], expect=False),
+    Cascade(order=[1, 2, 0]),
     Cascade(order=[0, 1]),
     Cascade(order=[0]),
     CascadeRouter(depth=2),

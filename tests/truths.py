@@ -1,5 +1,7 @@
 """Pools to test on and slow truths to test against, shared by the test modules."""
 
+import itertools
+
 import numpy as np
 from hypothesis import strategies as st
 from scipy.integrate import quad
@@ -12,8 +14,7 @@ from cascade_lib.strategies.base import registered
 # What all strategies must do is tested on these: each class of the library, and the variants whose rule differs.
 STRATEGIES = [
     *(kind() for kind in registered().values() if kind.__module__.startswith("cascade_lib.")),
-    CascadeRouter(greedy=True),
-    CascadeRouter(expect=False),
+    CascadeRouter(lookahead=1),
 ]
 
 # Values on a coarse grid make ties, equal costs, dominated models and zero costs the rule rather than the exception.
@@ -69,3 +70,36 @@ def slow_expected_max(best, means, spreads):
     miss = lambda t: 1 - np.prod([norm.cdf((t - m) / s) for m, s in open_ones])  # noqa: E731
     kinks = sorted({float(np.clip(m + z * s, low, high)) for m, s in open_ones for z in (-5, 0, 5)})
     return low + quad(miss, low, high, points=kinks, epsabs=1e-10, limit=200)[0]
+
+
+def largest_mean(best, means, spreads):
+    """The value of a set where spreads are left out: the largest of its means, or the best so far."""
+    return max([best, *means])
+
+
+def slow_decisions(pool, estimator, row, lam, *, in_order=False, value=slow_expected_max, depth=None, lookahead=None):
+    """Run one query by definition: of all plans take the best, run its cheapest model, or the first in order, repeat.
+
+    Returns the models in the order in which they ran, and the one whose answer is kept. Ties go to the cheapest plan.
+    """
+    k, ran = pool.k, []
+    while True:
+        cost = (estimator.cost_post_hoc if ran else estimator.cost_ex_ante)[row]
+        best = max((estimator.post_hoc[row, i] for i in ran), default=-np.inf)
+        left = [i for i in range(k) if i not in ran]
+        most = min(x for x in (len(left), lookahead, None if depth is None else depth - len(ran)) if x is not None)
+        if in_order:
+            plans = [tuple(left[:size]) for size in range(not ran, most + 1)]
+        else:
+            plans = [more for size in range(not ran, most + 1) for more in itertools.combinations(left, size)]
+        spent = [cost[list(more)].sum() for more in plans]
+        worth = [
+            value(best, estimator.ex_ante[row, list(more)], estimator.spread[row, list(more)]) - lam * price
+            for more, price in zip(plans, spent, strict=True)
+        ]
+        # Equally good and equally expensive plans in the order in which the library lists them: by binary counting.
+        rank = [(-w, price, sum(1 << i for i in plan)) for w, price, plan in zip(worth, spent, plans, strict=True)]
+        chosen = plans[rank.index(min(rank))]
+        if not chosen:
+            return ran, max(sorted(ran), key=lambda i: estimator.post_hoc[row, i])
+        ran.append(chosen[0] if in_order else min(chosen, key=lambda i: cost[i]))

@@ -21,6 +21,7 @@ from cascade_lib import (
     datasets,
     diagnose,
 )
+from cascade_lib.estimators import WithoutSpread
 
 SPREAD, WORLD = (Path(__file__).with_name(f"coherent_{name}.csv") for name in ("spread", "worlds"))
 NOISE = {
@@ -75,9 +76,9 @@ def spread_choices(estimator, train):
     return {"announced": lambda s: s, "honest": lambda s: np.broadcast_to(teaches, s.shape), "squared": np.square}
 
 
-def area(estimator, test, *, expect=True):
+def area(estimator, test):
     """Return the area ×100 under the curve of cascade routing."""
-    return 100 * CascadeRouter(expect=expect).frontier(estimator, test).auc()
+    return 100 * CascadeRouter().frontier(estimator, test).auc()
 
 
 def drawn(size, seed):
@@ -93,12 +94,12 @@ def crossed(seed, size, level):
         for name, change in spread_choices(estimator, train).items():
             if kind == "forgetful" or name != "honest":
                 found[kind, name] = area(WithSpread(estimator, change), test)
-        found[kind, "zero"] = area(estimator, test, expect=False)
+        found[kind, "zero"] = area(WithoutSpread(estimator), test)
         if kind == "forgetful":
             found[kind, "foreseen"] = area(foreseen(estimator, train, test), test)
     everything = using_all_signals(train, level, seed)
     found["all signals", "announced"] = area(everything, test)
-    found["all signals", "zero"] = area(everything, test, expect=False)
+    found["all signals", "zero"] = area(WithoutSpread(everything), test)
     found["either", "routing"] = 100 * Router().frontier(estimator, test).auc()
     return found
 
@@ -125,7 +126,7 @@ def in_world(seed, world, level):
     found = {}
     for kind, estimator in estimators.items():
         found[kind, "full"] = area(estimator, test)
-        found[kind, "no-expect"] = area(estimator, test, expect=False)
+        found[kind, "no-expect"] = area(WithoutSpread(estimator), test)
     best = test.quality.mean(axis=0).max()
     found["omniscient", "over the best model"] = 100 * (test.quality.max(axis=1).mean() - best)
     return found

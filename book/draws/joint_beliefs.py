@@ -24,6 +24,7 @@ from cascade_lib import (
     TabulatedEstimator,
     datasets,
 )
+from cascade_lib.estimators import WithoutSpread
 from cascade_lib.estimators.simulated import noisy_signals
 from cascade_lib.evaluation.frontier import Frontier, Leaves
 
@@ -56,8 +57,8 @@ def simple_and_coherent(train, test, noise, seed):
     found = {}
     for name, coherent in (("paper's estimates", False), ("coherent", True)):
         estimator = NoisyEstimator(*noise, coherent=coherent, seed=seed).fit(train)
-        for ending, expect in (("", True), (", no-expect", False)):
-            found[name + ending] = CascadeRouter(expect=expect).frontier(estimator, test)
+        for ending, guess in (("", estimator), (", no-expect", WithoutSpread(estimator))):
+            found[name + ending] = CascadeRouter().frontier(guess, test)
     return found
 
 

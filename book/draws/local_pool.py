@@ -30,6 +30,7 @@ from cascade_lib import (
     omniscient,
     single_models,
 )
+from cascade_lib.estimators import WithoutSpread
 
 FILE = Path(__file__).with_name("local_pool.csv")
 SPLITS = (11, 1, 2, 3, 4, 5, 6, 7)  # the chapter takes the first as its example
@@ -46,7 +47,7 @@ STRATEGIES = {
     "cascade routing": CascadeRouter(),
     "Pandora's box": PandoraRouter(),
 }
-NO_EXPECT = {"cascade routing, no-expect": CascadeRouter(expect=False)}
+NO_EXPECT = {"cascade routing, no-expect": CascadeRouter()}
 
 
 class Remembered:
@@ -106,6 +107,11 @@ def choice(areas):
     """Return the simplest option within 0.1 points of a strategy's best; the last two strategies take the cascade's."""
     found = {name: areas.index[(areas[name] >= areas[name].max() - 0.1).argmax()] for name in areas}
     return found | dict.fromkeys(["cascade routing", "Pandora's box", *NO_EXPECT], found["cascade"])
+
+
+def guesses(candidates, chosen):
+    """Return the estimates that every strategy uses: those of its option, for no-expect without their spread."""
+    return {n: WithoutSpread(candidates[row]) if n in NO_EXPECT else candidates[row] for n, row in chosen.items()}
 
 
 def tuned_for(strategy, guess, calibration, lam):
@@ -188,7 +194,7 @@ def draw(seed):
     train, calibration, test = split(seed)
     candidates = options(train)
     chosen = choice(trial(candidates, train))
-    guess = {name: candidates[row] for name, row in chosen.items()}
+    guess = guesses(candidates, chosen)
     best = max(train.models, key=lambda model: train.summary.loc[model, "quality"])
     found = areas_and_savings(guess, test, best)
     for price in PRICES:
@@ -202,7 +208,7 @@ def draw(seed):
     found["answers alone"] = 100 * CascadeRouter().frontier(blind, test).auc()
     train, test = train.select(PAID), test.select(PAID)
     fits = {row: fitted_trees(train, features=FEATURES[row[0]], calibrate=row[1]) for row in set(chosen.values())}
-    guess = {name: expecting(fits[row], row[2]) for name, row in chosen.items()}
+    guess = guesses({row: expecting(fit, row[2]) for row, fit in fits.items()}, chosen)
     return found | {f"paid: {key}": value for key, value in areas_and_savings(guess, test, best).items()}
 
 

@@ -25,10 +25,10 @@ from cascade_lib import (
     diagnose,
     single_models,
 )
-from cascade_lib.estimators import evidence_for
+from cascade_lib.estimators import WithoutSpread, evidence_for
 
 STRATEGIES = {"routing": Router(), "cascade": Cascade(), "cascade routing": CascadeRouter()}
-NO_EXPECT = {"no-expect": CascadeRouter(expect=False)}
+NO_EXPECT = {"no-expect": CascadeRouter()}
 SENTIMENT = ["vader", "zero-shot", "vote-3", "vote-5"]
 USD_NOISE = (2e-4, 5e-5)  # on costs, before and after a call: the paper's easiest setting
 FIT_N, TEST_N = 2_000, 750
@@ -56,6 +56,11 @@ CHAIN_N = 400
 CHAINS = [chain for size in range(2, 6) for chain in combinations(range(5), size)]
 
 
+def seen_by(name, guess):
+    """Return the estimates that a strategy uses: no-expect is cascade routing on those without their spread."""
+    return WithoutSpread(guess) if name == "no-expect" else guess
+
+
 def scene(pool, *, seed=0, n=TEST_N):
     """Return training queries, n test queries drawn at random, and the noise on costs before and after a call."""
     if pool == "sentiment":
@@ -80,7 +85,9 @@ def map_row(pool, before, afters, *, coherent, fee=0.0, seed=0, n=TEST_N, varian
         r2 = diagnose(guess, judge).skill["r2"].unstack().mean()
         routed = routed or STRATEGIES["routing"].frontier(guess, judge)  # the same along the row
         others = STRATEGIES | (variants or {})
-        curves = {"routing": routed} | {n: s.frontier(guess, judge) for n, s in others.items() if n != "routing"}
+        curves = {"routing": routed} | {
+            n: s.frontier(seen_by(n, guess), judge) for n, s in others.items() if n != "routing"
+        }
         setting = {"coherent": coherent, "before": before, "after": after}
         row.append(setting | {"R² before": r2["before"], "R² after": r2["after"], "curves": curves})
     return row
@@ -170,7 +177,7 @@ def shuffled(seed):
     for label, outcomes in (("as they are", whole), ("shuffled", mixed)):
         learn, judge = outcomes.take(np.arange(FIT_N)), outcomes.take(np.arange(FIT_N, len(outcomes)))
         guess = NoisyEstimator((2.6, 1.4), USD_NOISE, coherent=True, seed=seed).fit(learn).tabulate(judge)
-        areas = {n: 100 * s.frontier(guess, judge).auc() for n, s in (STRATEGIES | NO_EXPECT).items()}
+        areas = {n: 100 * s.frontier(seen_by(n, guess), judge).auc() for n, s in (STRATEGIES | NO_EXPECT).items()}
         rows.append({"seed": seed, "qualities": label} | areas)
     return rows
 
@@ -197,7 +204,7 @@ def learned_by(seed, learner):
     rows = []
     for name, strategy in (STRATEGIES | NO_EXPECT).items():
         labels = {"seed": seed, "learner": learner, "strategy": name}
-        area = {"area": 100 * strategy.frontier(estimator, test).auc()}
+        area = {"area": 100 * strategy.frontier(seen_by(name, estimator), test).auc()}
         rows.append(labels | r2 | area | kept_and_thought(strategy, estimator, test, 1e-4))
     return rows
 

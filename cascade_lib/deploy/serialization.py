@@ -86,16 +86,7 @@ def load(path: str | Path) -> Policy:
 
 def fitted(policy: Policy) -> StoredEstimator:
     """Return what the estimator of a policy says of new queries at every set of models that its strategy may reach."""
-    kind = type(policy.estimator)
-    # A method that is inherited says what an estimator of the other class says.
-    if not isinstance(policy.estimator, StoredEstimator) and "fitted" not in vars(kind):
-        raise TypeError(
-            f"a policy can be saved or warmed if its estimator can become names and numbers; this one has "
-            f"{kind.__name__}: take a LearnedEstimator, derive the class from estimators.StoredEstimator, or give it "
-            "a method fitted(sets) of its own, which returns one."
-        )
-    estimator: Any = policy.estimator
-    return estimator.fitted(reachable(policy.strategy, len(policy.schema.models)))
+    return estimators.stored_form(policy.estimator, reachable(policy.strategy, len(policy.schema.models)))
 
 
 def reachable(strategy: Strategy, k: int) -> list[tuple[int, ...]]:

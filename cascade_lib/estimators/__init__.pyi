@@ -5,6 +5,7 @@ from .latent import LatentClassEstimator
 from .learned import LearnedEstimator
 from .simulated import NoisyEstimator
 from .tabulated import TabulatedEstimator
+from .without_spread import WithoutSpread
 
 __all__ = [
     "Beliefs",
@@ -16,6 +17,7 @@ __all__ = [
     "NoisyEstimator",
     "StoredEstimator",
     "TabulatedEstimator",
+    "WithoutSpread",
     "diagnose",
     "evidence_for",
 ]

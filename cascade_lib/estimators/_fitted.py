@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -82,6 +82,12 @@ class FittedEstimator(StoredEstimator):
         if len(members) < ran.sum():
             spread, law = np.where(ran, 0.0, spread), None
         return Beliefs(ran=ran, mean=mean, spread=spread, cost=cost, law=law)
+
+    def without_spread(self) -> FittedEstimator:
+        """Return the same estimates, none of which will move; see `WithoutSpread`."""
+        nil = np.zeros(len(self.models_))
+        states = {m: replace(s, change=replace(s.change, base=nil, slope=nil)) for m, s in self._states.items()}
+        return FittedEstimator(self.models_, self._reader, states, "independent", self.seed)
 
     def _nearest(self, ran: np.ndarray) -> tuple[int, ...]:
         members = tuple(np.flatnonzero(ran).tolist())

@@ -76,19 +76,15 @@ class Beliefs:
         """The best estimate among the models that have run, shape (m,); −∞ if none has."""
         return self.mean[:, self.ran].max(axis=1, initial=-np.inf)
 
-    def future(self, models: np.ndarray, *, expect: bool = True) -> Law:
+    def future(self, models: np.ndarray) -> Law:
         """Return the law of the estimates that `models`, given by positions, will have once they have run.
-
-        With ``expect=False`` all of them are taken to be certain: the means without any spread.
 
         Examples
         --------
-        >>> now = Beliefs(np.array([True, False]), np.array([[0.2, 0.7]]), np.array([[0, 0.1]]), np.array([[1.0, 5.0]]))
-        >>> now.future(now.left).sets(now.best).round(3), now.future(now.left, expect=False).sets(now.best)
-        (array([[0.2, 0.7]]), array([[0.2, 0.7]]))
+        >>> now = Beliefs(np.array([True, False]), np.array([[0.6, 0.7]]), np.array([[0, 0.3]]), np.array([[1.0, 5.0]]))
+        >>> now.future(now.left).sets(now.best).round(3)
+        array([[0.6  , 0.776]])
         """
-        if not expect:
-            return Gaussian(self.mean[:, models], np.zeros((len(self), len(models))))
         law = Gaussian(self.mean, self.spread) if self.law is None else self.law
         return law.pick(models)
 
@@ -262,3 +258,23 @@ def registered() -> dict[str, type[StoredEstimator]]:
     True
     """
     return _KINDS.all()
+
+
+def stored_form(estimator: Estimator, sets: Sequence[tuple[int, ...]]) -> StoredEstimator:
+    """Return what an estimator says of new queries at some sets of models that have run, as names and numbers.
+
+    Raises
+    ------
+    TypeError
+        If it cannot become names and numbers. The message says what it would have to offer.
+    """
+    # A method that is inherited says what an estimator of the other class says.
+    fitted = getattr(estimator, "fitted", None)
+    if fitted is None or not (isinstance(estimator, StoredEstimator) or "fitted" in vars(type(estimator))):
+        raise TypeError(
+            f"a policy can be saved or warmed if its estimator can become names and numbers; this one has "
+            f"{type(estimator).__name__}: take a LearnedEstimator, derive the class from estimators.StoredEstimator, "
+            "or give it a method fitted(sets) of its own, which returns one."
+        )
+    stored: StoredEstimator = fitted(sets)
+    return stored

@@ -24,10 +24,9 @@ class CascadeRouter(PlanningStrategy):
     ----------
     depth : int, optional
         The largest number of models run on one query. 1 is routing. Default: no limit.
-    greedy : bool
-        Look only one model ahead: plans add at most one model to S.
-    expect : bool
-        With False the value of a set is the maximum of the estimates, as if their spread were zero.
+    lookahead : int, optional
+        How many models a plan may add to S. 1 is the *greedy* rule, which looks one call ahead. Default: no limit. It
+        limits what is planned and not what is run: after each call there is a new plan.
     prune : bool
         Leave out, once something has run, every model whose own gain does not cover its cost at the lowest price that
         matters. By the lemma on negative marginal gains this changes no decision. It saves time only where prices are
@@ -65,17 +64,11 @@ class CascadeRouter(PlanningStrategy):
         self,
         *,
         depth: int | None = None,
-        greedy: bool = False,
-        expect: bool = True,
+        lookahead: int | None = None,
         prune: bool = False,
         order: Sequence[int] | None = None,
     ) -> None:
-        if depth is not None and (not isinstance(depth, Integral) or isinstance(depth, bool)):
-            raise TypeError(f"depth must be a whole number of models; got {depth!r}.")
-        if depth is not None and depth < 1:
-            raise ValueError(f"depth must be at least 1 model per query; got {depth}.")
-        self.depth = None if depth is None else int(depth)
-        self.greedy, self.expect = switch("greedy", greedy), switch("expect", expect)
+        self.depth, self.lookahead = _limit("depth", depth), _limit("lookahead", lookahead)
         self.prune, self.order = switch("prune", prune), whole_numbers(order)
 
     @classmethod
@@ -88,7 +81,7 @@ class CascadeRouter(PlanningStrategy):
         if not (self.prune and beliefs.ran.any()):
             return None
         every = np.arange(len(beliefs.ran))
-        gain = beliefs.future(every, expect=self.expect).alone(beliefs.best) - beliefs.best[:, None]
+        gain = beliefs.future(every).alone(beliefs.best) - beliefs.best[:, None]
         # Where gain and price are equal up to rounding nothing is ruled out.
         return gain < lam[:, None] * beliefs.cost * (1 - 1e-6)
 
@@ -96,11 +89,11 @@ class CascadeRouter(PlanningStrategy):
         """Return one plan for each set of models that may still run, the empty one included."""
         left = np.sort(open_to(self.order, beliefs))
         room = None if self.depth is None else max(self.depth - int(beliefs.ran.sum()), 0)
-        most = room if not self.greedy else 1 if room is None else min(room, 1)
+        most = min((limit for limit in (room, self.lookahead) if limit is not None), default=None)
         sets = subsets(len(left), most)
         members = np.zeros((len(sets), len(beliefs.ran)), dtype=bool)
         members[:, left] = sets
-        value = beliefs.future(left, expect=self.expect).sets(beliefs.best, most)
+        value = beliefs.future(left).sets(beliefs.best, most)
         return Plans(subset_sums(beliefs.cost[:, left], most), value, members)
 
     def next_model(self, cost: np.ndarray, members: np.ndarray) -> np.ndarray:
@@ -108,3 +101,14 @@ class CascadeRouter(PlanningStrategy):
         if self.order is None:
             return np.where(members, cost, np.inf).argmin(axis=1)
         return super().next_model(cost, members)
+
+
+def _limit(name: str, value: int | None) -> int | None:
+    """Return a number of models, at least 1, as a Python integer, or None."""
+    if value is None:
+        return None
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a whole number of models; got {value!r}.")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1 model per query; got {value}.")
+    return int(value)

@@ -12,7 +12,7 @@ import numpy as np
 from ..estimators.base import Beliefs, Estimator
 from ..evaluation.frontier import Frontier
 from ..outcomes import Outcomes
-from .base import PlanningStrategy, Plans, everyone, open_to, switch, whole_numbers
+from .base import PlanningStrategy, Plans, everyone, open_to, whole_numbers
 
 # The quality of a perfect answer, if nothing else is said, and by how much rounding may exceed it.
 _PERFECT, _ROUNDING = 1.0, 1e-12
@@ -21,13 +21,9 @@ _PERFECT, _ROUNDING = 1.0, 1e-12
 class _InOrder(PlanningStrategy):
     """What cascades share: the models named in `order` run one after the other, and no others."""
 
-    def __init__(self, order: Sequence[int] | None) -> None:
+    def __init__(self, order: Sequence[int] | None = None) -> None:
         self.order = whole_numbers(order)
-
-    @property
-    def depth(self) -> int | None:
-        """The number of models in the order; None for all of them."""
-        return None if self.order is None else len(self.order)
+        self.depth = None if self.order is None else len(self.order)
 
 
 class Cascade(_InOrder):
@@ -41,8 +37,6 @@ class Cascade(_InOrder):
     order : sequence of int, optional
         Positions of the models in the order in which they run; a model that is left out never runs. Default: all, in
         the order of the columns.
-    expect : bool
-        With False the value of a set is the maximum of the estimates, as if their spread were zero.
 
     References
     ----------
@@ -63,10 +57,6 @@ class Cascade(_InOrder):
     name, rank = "cascade", 3
     line: ClassVar = {"color": "#e69f00", "linestyle": (0, (5, 1.5))}
 
-    def __init__(self, order: Sequence[int] | None = None, *, expect: bool = True) -> None:
-        super().__init__(order)
-        self.expect = switch("expect", expect)
-
     @classmethod
     def suggested(cls, train: Outcomes, *, depth: int | None, ceiling: float) -> Cascade:
         """Return the one that begins with the cheapest model."""
@@ -75,7 +65,7 @@ class Cascade(_InOrder):
     def plans(self, beliefs: Beliefs) -> Plans:
         """Return one plan for each prefix that is at least as long as what has run."""
         left = open_to(self.order, beliefs)
-        value = beliefs.future(left, expect=self.expect).prefixes(beliefs.best)
+        value = beliefs.future(left).prefixes(beliefs.best)
         cost = np.cumsum(beliefs.cost[:, left], axis=1)
         members = np.zeros((len(left) + 1, len(beliefs.ran)), dtype=bool)
         members[:, left] = np.tri(len(left) + 1, len(left), -1, dtype=bool)
