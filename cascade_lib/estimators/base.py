@@ -140,12 +140,16 @@ def ask(estimator: Estimator, evidence: Evidence, rows: np.ndarray) -> Beliefs:
 
     Raises
     ------
+    TypeError
+        If it does not return `Beliefs`.
     ValueError
         If a table is not of shape (m, k), an estimate is NaN or infinite, a cost of a model that may still run is
         negative, a spread is negative or not 0 for a model that has run, or the law has another mean or spread. The
         message names the estimator, the table, the query and the model, and says how to fix it.
     """
     said, who = estimator.beliefs(evidence, rows), f"the beliefs of {type(estimator).__name__}"
+    if not isinstance(said, Beliefs):
+        raise TypeError(f"{who} must be Beliefs; they are {type(said).__name__}.")
     if not np.array_equal(said.ran, evidence.ran):
         raise ValueError(f"{who} have another `ran` than the evidence: pass Beliefs(ran=evidence.ran, …).")
     shape = len(rows), evidence.k
