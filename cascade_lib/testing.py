@@ -112,7 +112,7 @@ def check_estimator(estimator: Estimator, outcomes: Outcomes, *, seed: int = 0) 
     >>> check_estimator(Wrong(pool.quality, cost_ex_ante=pool.cost), pool)
     Traceback (most recent call last):
     AssertionError: Wrong, once models [] have run: the beliefs of Wrong have a mean of shape (60, 2) where (21, 2) is
-    expected: one row for each query asked about, one column for each model.
+    expected: one row for each query asked about, which are those at `rows`, and one column for each model.
     """
     judged = outcomes
     if hasattr(estimator, "fit"):

@@ -586,7 +586,7 @@ def test_texts_and_dates_are_read_by_default():
     for name, sign in signs.items():
         pool = Outcomes(np.column_stack([sign, sign]), np.ones((600, 2)), query=query)
         train, test = pool.take(np.arange(400)), pool.take(np.arange(400, 600))
-        mean = LearnedEstimator().fit(train).beliefs(test, NOTHING).mean[:, 0]
+        mean = LearnedEstimator().fit(train).beliefs(test.evidence(NOTHING)).mean[:, 0]
         assert roc_auc_score(test.quality[:, 0], mean) > 0.95, name
 
 
@@ -597,7 +597,7 @@ def test_a_training_query_is_recognised_with_its_date_as_text():
     quality = rng.random((60, 2)) < 0.5
     pools = [Outcomes(quality, np.ones((60, 2)), query=pd.DataFrame({"when": form})) for form in forms]
     estimator = LearnedEstimator(DecisionTreeRegressor()).fit(pools[0])
-    held_out, *others = (estimator.beliefs(pool, NOTHING).mean for pool in pools)
+    held_out, *others = (estimator.beliefs(pool.evidence(NOTHING)).mean for pool in pools)
     for other in others:
         np.testing.assert_array_equal(other, held_out)
     assert (held_out != quality).any(), "they are no estimates of fits that saw the query"
@@ -609,9 +609,9 @@ def test_a_date_that_became_another_text_is_named():
     with pytest.raises(
         ValueError, match="'when' held dates in training, but string values here: write it as ISO dates"
     ):
-        estimator.beliefs(with_features(60, when=when.strftime("%d.%m.%Y")), NOTHING)
+        estimator.beliefs(with_features(60, when=when.strftime("%d.%m.%Y")).evidence(NOTHING))
     with pytest.raises(ValueError, match="'when' held dates in training, but floating values here"):
-        estimator.beliefs(with_features(60, when=np.arange(60.0)), NOTHING)
+        estimator.beliefs(with_features(60, when=np.arange(60.0)).evidence(NOTHING))
 
 
 def test_texts_can_be_read_by_a_transformer():
@@ -717,7 +717,7 @@ def test_texts_are_recognised_in_resampled_queries_too():
     """What makes a text is the share of levels in distinct queries, and not in copies of them."""
     texts = with_features(100, x=[f"question {n}" for n in range(100)])
     estimator = LearnedEstimator().fit(texts.resample(2_000, seed=0))
-    assert estimator.beliefs(with_features(3, x=["new", "", None]), NOTHING).mean.shape == (3, 2)
+    assert estimator.beliefs(with_features(3, x=["new", "", None]).evidence(NOTHING)).mean.shape == (3, 2)
 
 
 def test_answers_that_are_no_numbers_or_labels_are_named():

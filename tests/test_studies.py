@@ -166,7 +166,7 @@ def test_texts_are_learned_from_as_by_hand():
     by_hand = study(pool, seed=4, resamples=10, estimator=LearnedEstimator(features=ByHand(), seed=4))
     for ran in ([False, False], [True, False], [True, True]):
         for part in (default.train, default.test):
-            one, other = (result.estimator.beliefs(part, np.array(ran)) for result in (default, by_hand))
+            one, other = (result.estimator.beliefs(part.evidence(np.array(ran))) for result in (default, by_hand))
             for field in ("mean", "spread", "cost"):
                 np.testing.assert_allclose(getattr(one, field), getattr(other, field), rtol=1e-9, atol=1e-9)
     for name, curve in default.curves.items():

@@ -212,7 +212,7 @@ def strategy_out(strategy: Strategy) -> dict[str, object]:
     --------
     >>> from cascade_lib import Cascade
     >>> strategy_out(Cascade([2, 0]))
-    {'class': 'Cascade', 'options': {'order': [2, 0], 'expect': True}, 'step_prices': None}
+    {'class': 'Cascade', 'options': {'order': [2, 0]}, 'step_prices': None}
     """
     kind = type(strategy).__name__
     if registered().get(kind) is not type(strategy):
