@@ -294,3 +294,21 @@ def test_looking_ahead_beyond_the_depth_changes_nothing():
     assert (plain.cost.tolist(), plain.quality.tolist()) == (ahead.cost.tolist(), ahead.quality.tolist())
     greedy = CascadeRouter(depth=2, lookahead=1).frontier(guess, pool)
     assert greedy.quality.tolist() != plain.quality.tolist()
+
+
+def test_users_of_a_threshold_cascade_meet_its_threshold():
+    pool, guess = scene(50, 3, seed=2)
+    rule = ThresholdCascade(ceiling=0.9)
+    for threshold in (0.9, 0.6, 0.0, -0.5):
+        play = rule.play(guess, pool, lam=rule.lam_at(threshold))
+        assert rule.parameters(rule.lam_at(threshold)) == {"threshold": pytest.approx(threshold)}
+        for row in range(len(pool)):
+            stops = [*(guess.post_hoc[row, :2] >= threshold), True]
+            assert play.ran[row].sum() == 1 + stops.index(True)
+    for wrong in (0.91, float("nan")):
+        with pytest.raises(ValueError, match="threshold must lie between -inf and 0.9"):
+            rule.lam_at(wrong)
+    policy = rule.calibrate(guess, pool, budget=pool.cost[:, 0].mean() * 1.5)
+    assert policy.to_dict()["threshold"] == 0.9 - policy.lam
+    assert f"threshold={0.9 - policy.lam:.4g}" in repr(policy)
+    assert "lam" not in policy.to_dict()

@@ -277,11 +277,11 @@ class Policy:
         return serialization.load(path)
 
     def to_dict(self) -> dict[str, float | int | str]:
-        """Return the policy's figures: name, λ, γ, budget, and cost and quality on the calibration queries."""
+        """Return the policy's figures: strategy, λ or threshold, γ, budget, and those of the calibration queries."""
         low, high = self.calibration.cost_interval
         return {
             "strategy": self.strategy.name,
-            "lam": self.lam,
+            **self.strategy.parameters(self.lam),
             "gamma": self.gamma,
             "budget": self.budget,
             "queries": self.calibration.queries,
@@ -301,7 +301,8 @@ class Policy:
 
     def __repr__(self) -> str:
         """Return the strategy, λ, γ and the budget."""
-        return f"Policy({self.strategy.name}, lam={self.lam:.4g}, gamma={self.gamma:.4g}, budget={self.budget:g})"
+        parameters = ", ".join(f"{name}={value:.4g}" for name, value in self.strategy.parameters(self.lam).items())
+        return f"Policy({self.strategy.name}, {parameters}, gamma={self.gamma:.4g}, budget={self.budget:g})"
 
 
 def _interval(mean: float, sd: float, n: int) -> tuple[float, float]:

@@ -177,7 +177,7 @@ class Study:
         """Fit policies to a ladder of budgets on the calibration queries and play them on the test queries.
 
         One row per budget, evenly spaced on a log scale between the least that the strategy can spend and the mean cost
-        of the most expensive model: λ, γ, realised cost with its 95% interval, and realised quality.
+        of the most expensive model: λ or the threshold, γ, realised cost with its 95% interval, and realised quality.
         """
         name = strategy or self.deployed
         curve = self.strategies[name].frontier(self.estimator, self.calibration)
@@ -190,7 +190,7 @@ class Study:
             play = self.strategies[name].play(self.estimator, self.test, lam=lam, expensive_ties=expensive_ties)
             half = 1.96 * play.cost.std() / np.sqrt(len(self.test))
             rows[budget] = {
-                "lam": lam,
+                **self.strategies[name].parameters(lam),
                 "gamma": gamma,
                 "cost": play.cost.mean(),
                 "low": play.cost.mean() - half,

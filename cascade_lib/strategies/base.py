@@ -131,6 +131,10 @@ class Strategy(ABC):
         """Return the model whose answer is kept when stopping: of those that ran, the one with the best estimate."""
         return np.where(beliefs.ran, beliefs.mean, -np.inf).argmax(axis=1)
 
+    def parameters(self, lam: float) -> dict[str, float]:
+        """Return by name what λ means to those who use the strategy, for tables and reprs: usually the price itself."""
+        return {"lam": lam}
+
     def frontier(self, estimator: Estimator, outcomes: Outcomes) -> Frontier:
         """Play at every price at once and return the exact cost–quality curve.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite
+from math import inf, isfinite
 from numbers import Real
 from typing import ClassVar
 
 import numpy as np
 
+from .. import _checks
 from ..estimators.base import Beliefs, Estimator
 from ..evaluation.frontier import Frontier
 from ..outcomes import Outcomes
@@ -75,8 +76,9 @@ class Cascade(_InOrder):
 class ThresholdCascade(_InOrder):
     r"""The cascade of practice: stop at the first model whose post-hoc estimate reaches a threshold.
 
-    The threshold is t = `ceiling` − λ, the same for every model unless `step_prices` are set: going on is taken to be
-    worth `ceiling` at unit cost, whatever the query. The answer kept is that of the last model run.
+    Every call is charged λ, whatever it costs, and the answer to come is taken to be worth `ceiling`, whatever the
+    query. So the threshold is `ceiling` − λ, the same for every model unless `step_prices` are set. The answer kept is
+    that of the last model run.
 
     Parameters
     ----------
@@ -85,12 +87,12 @@ class ThresholdCascade(_InOrder):
         the order of the columns.
     ceiling : float, optional
         The highest threshold of interest; estimates above it always stop. Default: 1, a perfect answer. Where quality
-        has another scale give its largest value, as `study` does: `frontier` and `fit` refuse the default there.
+        has another scale give its largest value, as `study` does: `frontier` and `calibrate` refuse the default there.
 
     Notes
     -----
-    Here λ is no price: it says how far below perfect an estimate may be. So λ and curves of λ cannot be compared
-    with those of other strategies; costs, qualities and AUCs can.
+    Here λ is a price for a call and not for a unit of cost. So λ and curves of λ cannot be compared with those of other
+    strategies; costs, qualities and AUCs can. Policies and tables show the threshold.
 
     References
     ----------
@@ -101,7 +103,8 @@ class ThresholdCascade(_InOrder):
     >>> from cascade_lib import Outcomes, TabulatedEstimator
     >>> pool = Outcomes([[0, 1], [1, 1]], [[1, 5], [1, 5]])
     >>> guess = TabulatedEstimator([[0.5, 0.9]] * 2, [[0.1, 0.9], [0.8, 0.9]], cost_ex_ante=pool.cost)
-    >>> ThresholdCascade().play(guess, pool, lam=1 - 0.7).ran
+    >>> rule = ThresholdCascade()
+    >>> rule.play(guess, pool, lam=rule.lam_at(0.7)).ran
     array([[ True,  True],
            [ True, False]])
     """
@@ -128,8 +131,7 @@ class ThresholdCascade(_InOrder):
         stop = beliefs.mean[:, self._last(beliefs)] if beliefs.ran.any() else np.full(m, -np.inf)
         members = np.zeros((2, len(beliefs.ran)), dtype=bool)
         members[1, left[:1]] = True
-        ceiling = _PERFECT if self.ceiling is None else self.ceiling
-        value = np.column_stack([stop, np.full(m, ceiling if left.size else -np.inf)])
+        value = np.column_stack([stop, np.full(m, self._top if left.size else -np.inf)])
         return Plans(np.tile([0.0, 1.0], (m, 1)), value, members)
 
     def frontier(self, estimator: Estimator, outcomes: Outcomes) -> Frontier:
@@ -141,6 +143,19 @@ class ThresholdCascade(_InOrder):
                 f"{_PERFECT:g} by default: give it the quality of a perfect answer, e.g. ceiling={most:g}."
             )
         return super().frontier(estimator, outcomes)
+
+    def lam_at(self, threshold: float) -> float:
+        """Return the λ that makes `threshold` the threshold."""
+        mend = "The highest is `ceiling`, the quality of a perfect answer."
+        return self._top - _checks.number("threshold", threshold, low=-inf, high=self._top, mend=mend)
+
+    def parameters(self, lam: float) -> dict[str, float]:
+        """Return the threshold."""
+        return {"threshold": self._top - lam}
+
+    @property
+    def _top(self) -> float:
+        return _PERFECT if self.ceiling is None else self.ceiling
 
     def choose(self, beliefs: Beliefs) -> np.ndarray:
         """Return the last model that ran."""

@@ -22,7 +22,7 @@ def with_step_prices(
     tuned = copy(strategy)
     tuned.step_prices = (1.0,) * outcomes.k
     steps = range(strategy.depth or outcomes.k)
-    # λ itself is a poor place to start from where it is no price, as in a threshold cascade.
+    # λ itself is a poor place to start from where calls are charged and not costs, as in a threshold cascade.
     for step in [None, *(step for _ in range(sweeps) for step in steps)]:
         tuned.step_prices = _line_search(tuned, estimator, outcomes, lam, step)
     return tuned
