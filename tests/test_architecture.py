@@ -54,7 +54,7 @@ def test_heavy_libraries_stay_where_they_belong(module):
 
 
 def test_importing_the_package_is_light_and_silent():
-    heavy = ["matplotlib", "ipywidgets", "PIL", "httpx"]
+    heavy = ["matplotlib", "ipywidgets", "PIL", "httpx", "sklearn", "scipy", "pandas", "numpy"]
     code = f"import sys, cascade_lib; print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (result.stdout.strip(), result.stderr) == ("[]", "")
