@@ -45,8 +45,9 @@ lowest:  ## test the library with the lowest versions that pyproject.toml allows
 	  for m in pkgutil.walk_packages(cascade_lib.__path__, 'cascade_lib.')]"
 	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --editable ".[lowest]"
 	$(LOWEST)/bin/python -m pytest -q -W ignore::DeprecationWarning $(addprefix tests/test_,$(addsuffix .py,$(CORE)))
-CORE := command_line datasets_frames diagnostics dynamic envelope estimators expected_max frontier joint latent laws \
-  learned logs outcomes pandora play plots policy pooling special_cases replay storage strategies studies
+CORE := command_line datasets_frames diagnostics dynamic envelope estimators evidence expected_max frontier joint \
+  latent laws learned logs outcomes pandora play plots policy pooling registry replay session special_cases storage \
+  strategies studies without_spread
 
 notebooks-test: $(READY)
 	$(PY) scripts/stage_tests.py _build/tested

@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 from matplotlib.colors import same_color
 
-from cascade_book import tangent, use_style
 from cascade_lib import Cascade, Outcomes, Router, TabulatedEstimator, omniscient, plots, single_models
 from truths import STRATEGIES, scene
 
@@ -56,18 +55,6 @@ def test_options_override_the_style_and_given_axes_are_used():
     assert [(line.get_color(), line.get_linestyle(), line.get_label()) for line in ax.lines] == [("red", "--", "mine")]
 
 
-@pytest.mark.parametrize("lam", [0.0, 0.05, 0.2, 3.0])
-def test_the_tangent_touches_the_best_plan_and_no_plan_lies_above_it(lam):
-    cost, value = np.random.default_rng(2).random((2, 12)) * [[5], [1]]
-    ax = tangent(cost, value, lam, names=[f"plan {i}" for i in range(12)])
-    best = int(ax.get_title(loc="left").rsplit(" ", 1)[1])
-    assert ax.lines[-1].get_slope() == lam
-    assert ax.lines[-1].get_xy1() == (cost[best], value[best])
-    assert (value <= value[best] + lam * (cost - cost[best]) + 1e-12).all()
-    np.testing.assert_array_equal(ax.collections[0].get_offsets(), np.column_stack([cost, value]))
-    np.testing.assert_array_equal(ax.collections[1].get_offsets(), [[cost[best], value[best]]])
-
-
 def test_bars_show_how_often_models_ran_and_answered():
     play = Cascade().play(ESTIMATOR, POOL, lam=0.1)
     ran, kept = plots.usage(play).containers
@@ -79,13 +66,3 @@ def test_bars_show_how_often_models_ran_and_answered():
 def test_every_strategy_has_a_line_of_its_own_in_greyscale():
     assert {single_models(POOL).name, omniscient(POOL).name, *(s.name for s in STRATEGIES)} <= set(plots.LINES)
     assert len({str(style["linestyle"]) for style in plots.LINES.values()}) == len(plots.LINES)
-
-
-def test_only_use_style_changes_settings_and_only_those_of_the_style():
-    before = dict(plt.rcParams)
-    plots.plane(POOL)
-    assert dict(plt.rcParams) == before
-    with plt.rc_context():
-        use_style()
-        changed = {name for name, value in plt.rcParams.items() if value != before[name]}
-    assert {"figure.figsize", "axes.prop_cycle", "axes.spines.top"} <= changed <= set(plots.STYLE)
