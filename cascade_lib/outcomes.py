@@ -161,7 +161,7 @@ class Outcomes:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of all there is in it, which is equal for equal outcomes, also in another process or from another file.
+        """A hash of all there is in it, equal for equal outcomes, also in another process or from another file.
 
         Examples
         --------
