@@ -255,7 +255,7 @@ def test_formulas_that_are_written_over_two_lines_are_joined_in_a_quote():
 def test_pictures_keep_their_alternative_texts_and_captions(folder, name):
     cells = cells_of(folder / name)
     for old in SOURCES[name].notebook.cells:
-        if "mystnb" in old.metadata:
+        if "figure" in old.metadata.get("mystnb", {}):
             place = next(position for position, cell in enumerate(cells) if cell.id == old.id)
             pictures = [
                 o.metadata["image/png"]["alt"] for o in cells[place].outputs if "image/png" in o.get("data", {})
