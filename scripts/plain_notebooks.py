@@ -66,6 +66,9 @@ def plain_code(cell: NotebookNode, writer: PlainMarkdown, state: dict) -> list[N
     shown = cell.metadata.pop("mystnb", {})
     if FOLDED & set(cell.metadata.get("tags", [])):
         cell.metadata["jupyter"] = {"source_hidden": True}
+    if "code_prompt_show" in shown:
+        # Of folded code JupyterLab shows the first line.
+        cell.source = f"# {shown['code_prompt_show']}\n{cell.source}"
     for output in cell.outputs:
         if WIDGET_VIEW in output.get("data", {}):
             show_first_frame(output, state)

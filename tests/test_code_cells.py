@@ -1,4 +1,4 @@
-"""Code on a page is narrow, short and in sight, or folded under words that say what it is; what is in sight is whole."""
+"""Code on a page is narrow; in sight it is short and whole, and folded it stands under words that say what it is."""
 
 import ast
 import builtins

@@ -153,7 +153,10 @@ def test_it_is_a_notebook_with_the_same_code(folder, name):
     nbformat.validate(copy)
     code = [cell for cell in copy.cells if cell.cell_type == "code" and cell.id != "setup"]
     source = [cell for cell in SOURCES[name].notebook.cells if cell.cell_type == "code"]
-    assert [(c.id, c.source, c.execution_count) for c in code] == [(c.id, c.source, c.execution_count) for c in source]
+    assert [(c.id, c.execution_count) for c in code] == [(c.id, c.execution_count) for c in source]
+    for ours, theirs in zip(code, source, strict=True):
+        summary = theirs.metadata.get("mystnb", {}).get("code_prompt_show")
+        assert ours.source == (f"# {summary}\n{theirs.source}" if summary else theirs.source)
     for ours, theirs in zip(code, source, strict=True):
         for new, old in zip(ours.outputs, theirs.outputs, strict=True):
             shown = {kind: new.data[kind] for kind in old.data} if "data" in old else new.text
