@@ -169,6 +169,21 @@ def test_it_fits_on_paper(opened):
         opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
+def test_no_code_is_cut_off_at_the_right_of_a_laptop(opened):
+    if opened.execute_script("return innerWidth") < 1280:
+        pytest.skip("on a phone code scrolls")
+    cut_off = opened.execute_script(
+        "const folded = [...document.querySelectorAll('article details:not([open])')],"
+        "      hidden = [...document.querySelectorAll('.solution.toggle-hidden')];"
+        "folded.forEach(e => e.open = true); hidden.forEach(e => e.classList.remove('toggle-hidden'));"
+        "const cut = [...document.querySelectorAll('div.cell_input pre, .solution div.highlight pre')]"
+        "  .filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.textContent);"
+        "folded.forEach(e => e.open = false); hidden.forEach(e => e.classList.add('toggle-hidden'));"
+        "return cut"
+    )
+    assert cut_off == []
+
+
 def test_figures_keep_their_white_ground_in_dark_mode(opened):
     dimmed = opened.execute_script(
         "const root = document.documentElement.dataset, before = root.theme; root.theme = 'dark';"
