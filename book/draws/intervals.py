@@ -68,3 +68,10 @@ def saved_text(row):
     """Write the saving of a row with its interval; −∞ is a quality that is never reached."""
     shares = row[["saved", "saved low", "saved high"]].round(2)
     return "{} [{}, {}]".format(*(f"{x + 0.0:.0%}" if np.isfinite(x) else "never" for x in shares)).replace("-", "−")
+
+
+def with_interval(runs, digits=1):
+    """Write a value with the 95% interval of its bootstrap replicates, which follow it, like “+0.1 [−0.3, 0.5]”."""
+    ends = np.quantile(runs[1:], [0.025, 0.975])
+    value, low, high = (round(x, digits) + 0.0 for x in (runs[0], *ends))
+    return f"{value:+.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]".replace("-", "−")
