@@ -73,7 +73,7 @@ def plain_code(cell: NotebookNode, writer: PlainMarkdown, state: dict) -> list[N
         if WIDGET_VIEW in output.get("data", {}):
             show_first_frame(output, state)
         if "image/png" in output.get("data", {}) and "image" in shown:
-            output.metadata["image/png"] = {"alt": shown["image"]["alt"]}
+            output.metadata.setdefault("image/png", {})["alt"] = shown["image"]["alt"]
     if "figure" not in shown:
         return [cell]
     figure = shown["figure"]
