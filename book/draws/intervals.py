@@ -37,3 +37,9 @@ def split_in_words(values, ratio=1.0, digits=2):
     mean, half = float(np.mean(values)), split_margin(values, ratio)
     ends = (round(end, digits) + 0.0 for end in (mean - half, mean + half))
     return "{:+.{d}f} [{:.{d}f}, {:.{d}f}]".format(round(mean, digits) + 0.0, *ends, d=digits).replace("-", "−")
+
+
+def split_as_share(values, ratio=1.0):
+    """Write the mean share over random splits of one pool with its interval, like “12% [10%, 14%]”."""
+    mean, half = float(np.mean(values)), split_margin(values, ratio)
+    return f"{mean:.0%} [{mean - half:.0%},\u00a0{mean + half:.0%}]".replace("-", "−")
