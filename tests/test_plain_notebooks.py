@@ -13,6 +13,8 @@ from myst_blocks import blocks, pieces
 from nbformat.v4 import new_markdown_cell, new_notebook
 from plain_notebooks import plain, setup_cell, write_book
 
+from cascade_book.map import read_parts
+
 SOURCES = {page.name: page for page in read_pages()}
 INDEX = Index(list(SOURCES.values()))
 NOTEBOOKS = [name for name in SOURCES if name.endswith(".ipynb")]
@@ -138,7 +140,8 @@ def test_every_reference_has_become_a_link(folder, name):
     cited = sum(len(keys.split(",")) for keys in re.findall(r"\{cite:[tp]\}`([^`]+)`", source_of(name)))
     text = text_of(folder / name).split("## References\n\n*")[0]
     listed = text.count("https://arxiv.org/abs/") if name == "bibliography.md" else text.count("](images/")
-    assert len(LINK.findall(text)) - listed == len(roles) + cited
+    on_maps = sum(map(len, read_parts(BOOK.parent).values())) * source_of(name).count("{chapter-map}")
+    assert len(LINK.findall(text)) - listed == len(roles) + cited + on_maps
 
 
 def test_sources_that_a_page_cites_are_listed_at_its_end(folder, name):
@@ -255,7 +258,7 @@ def test_formulas_that_are_written_over_two_lines_are_joined_in_a_quote():
 def test_pictures_keep_their_alternative_texts_and_captions(folder, name):
     cells = cells_of(folder / name)
     for old in SOURCES[name].notebook.cells:
-        if "mystnb" in old.metadata:
+        if "figure" in old.metadata.get("mystnb", {}):
             place = next(position for position, cell in enumerate(cells) if cell.id == old.id)
             pictures = [
                 o.metadata["image/png"]["alt"] for o in cells[place].outputs if "image/png" in o.get("data", {})

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from cascade_book.calculator import savings
 from joblib import Parallel, delayed
 
+from cascade_book.calculator import savings
 from cascade_lib import Cascade, LearnedEstimator, Router, datasets
 
 FILE = Path(__file__).with_name("calculator.csv")
