@@ -36,8 +36,8 @@
     return { routed, looked, routing: routed * (high - low), cascade: looked * high - low };
   };
 
-  const dollars = (amount) =>
-    amount.toLocaleString("en-US", { style: "currency", currency: "USD", maximumFractionDigits: amount < 100 ? 2 : 0 });
+  // No dollar signs: MathJax would take what stands between two of them for a formula.
+  const dollars = (amount) => `${amount.toLocaleString("en-US", { maximumFractionDigits: amount < 100 ? 2 : 0 })} USD`;
   const percent = (share) => share.toLocaleString("en-US", { style: "percent" });
 
   const answer = (pair, calls) => {

@@ -137,7 +137,7 @@ def arrow(before: Box, after: Box) -> str:
     """Return an arrow: to a neighbour, below the row to others in it, or down, beside the name of the part."""
     side, bottom = before.y + BOX_HEIGHT / 2, before.y + BOX_HEIGHT
     if before.row != after.row:
-        end = after.x + 0.94 * after.width
+        end = after.x + 0.96 * after.width
         path = (
             f"M{end if before.column == after.column else before.middle:.0f} {bottom:.0f} {end:.0f} {after.y - 1:.0f}"
         )
