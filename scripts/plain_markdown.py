@@ -41,7 +41,7 @@ class PlainMarkdown:
             "citation": lambda _: f"```bibtex\n{bibtex(ROOT / 'CITATION.cff')}\n```",
             "div": lambda block: self.write(block.body),
             "grid": lambda block: self.write(block.body),
-            "grid-item-card": lambda block: f"**{block.argument}.** {self.write(block.body)}",
+            "grid-item-card": lambda block: f"**{block.argument}**\n\n{self.write(block.body)}",
             "raw": lambda _: "*(Here the built pages have something that computes in the browser.)*",
             "bibliography": lambda block: self.references(list(self.index.sources)),
             "eval-rst": lambda block: documented(block.body),
