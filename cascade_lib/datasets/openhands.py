@@ -136,8 +136,8 @@ def openhands_coverage(benchmark: str = "swe-bench") -> pd.DataFrame:
 
     Examples
     --------
-    >>> openhands_coverage("gaia").loc["GPT-5.5", ["no_cost", "usable"]].to_list()  # doctest: +SKIP
-    [7, 158]
+    >>> int(openhands_coverage("gaia")["usable"]["GPT-5.5"])  # doctest: +SKIP
+    158
     """
     return _coverage(benchmark, _fetch(benchmark, _chosen(benchmark, None)))
 

@@ -60,7 +60,8 @@ class RepeatedSamples:
     Examples
     --------
     >>> questions = pd.DataFrame(index=["first", "second"])
-    >>> samples = RepeatedSamples("sums", ("tiny-1b", "tiny-4b"), questions, [[4, 4], [4, 2]], [[1, 4], [0, 1]], 0.7)
+    >>> count, correct = np.array([[4, 4], [4, 2]]), np.array([[1, 4], [0, 1]])
+    >>> samples = RepeatedSamples("sums", ("tiny-1b", "tiny-4b"), questions, count, correct, temperature=0.7)
     >>> samples
     RepeatedSamples of sums: 2 questions × 2 models, 2 to 4 samples per cell, temperature 0.7
     >>> samples.rate
@@ -155,7 +156,8 @@ class RepeatedSamples:
 
         Examples
         --------
-        >>> samples = RepeatedSamples("sums", ("tiny-1b",), pd.DataFrame(index=["first"]), [[4]], [[1]], 0.7)
+        >>> count, correct = np.array([[4]]), np.array([[1]])
+        >>> samples = RepeatedSamples("sums", ("tiny-1b",), pd.DataFrame(index=["first"]), count, correct, 0.7)
         >>> samples.success(2)
         array([[0.5]])
         """
@@ -195,7 +197,8 @@ class RepeatedSamples:
 
         Examples
         --------
-        >>> samples = RepeatedSamples("sums", ("tiny-1b",), pd.DataFrame(index=["first"]), [[4]], [[4]], 0.7)
+        >>> count = np.array([[4]])
+        >>> samples = RepeatedSamples("sums", ("tiny-1b",), pd.DataFrame(index=["first"]), count, count, 0.7)
         >>> samples.draw(seed=0)
         Outcomes: 1 queries × 1 models, cost in billions of parameters
                  quality  cost
