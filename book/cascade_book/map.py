@@ -154,7 +154,7 @@ def link(chapter: Chapter, box: Box) -> str:
     lines = textwrap.wrap(chapter.words, int((box.width - 12) / CHARACTER))
     top = box.y + BOX_HEIGHT / 2 - (len(lines) - 1) * LINE / 2 + 5
     text = "".join(
-        f'<text x="{box.middle:.1f}" y="{top + place * LINE:.1f}">{bold_number(escape(line))}</text>'
+        f'<text x="{box.middle:.1f}" y="{top + place * LINE:.1f}">{bold_number(escape(line))}</text> '
         for place, line in enumerate(lines)
     )
     frame = f'<rect x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" height="{BOX_HEIGHT}" rx="6"/>'
