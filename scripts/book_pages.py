@@ -26,6 +26,14 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
 
 NAME = re.compile(r"(?P<name>[A-Za-z_][\w.]*)(?P<call>\(.*\))?", flags=re.S)
+WORDS = {
+    "diagnose",
+    "hull",
+    "omniscient",
+    "segments",
+    "study",
+    "walk",
+}  # in code type always the function
 WITHOUT_LINKS = (nodes.reference, nodes.title, addnodes.desc_signature)
 DOWNLOAD = re.compile(r'(<a href="[^"]*_sources/[^"]*") target="_blank"')
 
@@ -52,10 +60,13 @@ class CodeLinks(SphinxPostTransform):
 
     def run(self, **_) -> None:
         """Link every name that has one entry."""
+        objects = self.env.get_domain("py").objects
         for literal in list(self.document.findall(nodes.literal)):
-            found = entry(literal.astext(), self.env.domains["py"].objects)
+            found = entry(literal.astext(), objects)
             if found and not any(closed_to(found, parent) for parent in parents(literal)):
-                place = self.env.domains["py"].objects[found]
+                place = objects[found]
+                if place.objtype == "module" and place.docname == self.env.docname:
+                    continue  # its entry is the whole page
                 link = make_refnode(
                     self.app.builder, self.env.docname, place.docname, place.node_id, literal.deepcopy(), found
                 )
@@ -65,7 +76,7 @@ class CodeLinks(SphinxPostTransform):
 def entry(code: str, objects: dict) -> str | None:
     """Return the full name of the one entry of the reference that code such as "Policy.save" or "study(…)" means."""
     words = NAME.fullmatch(code)
-    if not words or not (words["call"] or re.search(r"[A-Z._]", words["name"])):
+    if not words or not (words["call"] or words["name"] in WORDS or re.search(r"[A-Z._]", words["name"])):
         return None
     name = words["name"]
     entries = {each: place.objtype for each, place in objects.items() if not place.aliased}

@@ -36,6 +36,7 @@ OBJECTS = {
         "Policy(strategy)": "deploy.Policy",
         "Policy.save": "deploy.Policy.save",
         "Policy.save()": "deploy.Policy.save",
+        "study": "evaluation.study",
         "run()": "live.run",
         "run(policy, repeat=(1, 2))": "live.run",
         "run_sync": "live.run_sync",
@@ -51,7 +52,6 @@ def test_a_name_of_the_library_links_to_its_entry(code, name):
     "code",
     [
         "run",
-        "study",
         "take",
         "take()",
         "names",
@@ -119,3 +119,11 @@ def test_the_page_of_the_command_line_has_every_command():
     page = (BOOK / "reference" / "command_line.md").read_text(encoding="utf-8")
     assert re.findall(r"^```\{command-help\} (\w+)$", page, flags=re.M) == commands
     assert all(command_help(command).startswith(f"usage: cascade-lib {command} ") for command in commands)
+
+
+def test_the_paper_its_code_and_all_data_are_linked_where_they_are_named():
+    cells = [cell for page in read_pages() for cell in page.notebook.cells if cell.cell_type == "markdown"]
+    linked = {address for cell in cells for address in re.findall(r"\]\(https://([^)]+)\)", cell.source)}
+    assert {"arxiv.org/abs/2410.10347", "github.com/eth-sri/cascade-routing"} <= linked
+    data = ["huggingface.co/datasets/withmartian/routerbench", "pypi.org/project/vaderSentiment/3.3.2/"]
+    assert {*data, "www.swebench.com", "github.com/tatsu-lab/alpaca_eval"} <= linked

@@ -13,6 +13,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from book_index import BOOK, Index, chapter_numbers, read_pages
+from book_pages import WORDS
 from bs4 import BeautifulSoup
 from test_plain_notebooks import left_over
 
@@ -132,7 +133,8 @@ def test_names_in_code_link_to_their_entries():
     assert len(linked) >= 60
     for words, target in linked.items():
         assert target.removeprefix("module-").endswith(words.partition("(")[0])
-        assert re.search(r"[A-Z._(]", words)
+        assert words in WORDS or re.search(r"[A-Z._(]", words)
+    assert linked.keys() >= WORDS
 
 
 def test_no_entry_of_the_reference_links_to_itself(page):
@@ -226,6 +228,12 @@ def test_it_opens_without_complaint_and_fits_the_screen(opened):
         "copy.querySelectorAll('pre, code, script, mjx-container').forEach(e => e.remove()); return copy.textContent"
     )
     assert not re.search(r"\\\(|\\\[|\$[^$\s][^$]*\$|\\(frac|lambda|hat|sum)\b", article)
+
+
+def test_no_code_of_the_reference_is_cut_off(opened, page):
+    if page.parent.name == "reference":
+        wider = "e => e.scrollWidth > e.clientWidth + 1"
+        assert not opened.execute_script(f"return [...document.querySelectorAll('article pre')].filter({wider})")
 
 
 def test_it_fits_on_paper(opened):
