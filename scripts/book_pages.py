@@ -36,6 +36,7 @@ WORDS = {
 }  # in code type always the function
 WITHOUT_LINKS = (nodes.reference, nodes.title, addnodes.desc_signature)
 DOWNLOAD = re.compile(r'(<a href="[^"]*_sources/[^"]*") target="_blank"')
+ELSEWHERE = re.compile(r'(<a href="https://[^"]*" target="_blank")(?! rel=)')
 
 
 def number_chapter(app: Sphinx, document: nodes.document) -> None:
@@ -152,16 +153,21 @@ def with_list_items(app: Sphinx, page: str, template: str, context: dict, docume
 
 
 def offer_plain_notebooks(app: Sphinx, failure: Exception | None) -> None:
-    """Put plain notebooks where the pages' download buttons point, and let these save them."""
+    """Put plain notebooks where the pages' download buttons point."""
     if failure or app.builder.name != "html":
         return
     output = Path(app.outdir)
     index = Index(list(read_pages(Path(app.srcdir))))
     for page in index.pages:
         write_page(page, index, output / "_sources" / "book", repository())
-    for path in output.rglob("*.html"):
+
+
+def finish_buttons(app: Sphinx, failure: Exception | None) -> None:
+    """Let the theme's download buttons save a file, and give the pages that others open no hold on this one."""
+    for path in Path(app.outdir).rglob("*.html"):
         text = path.read_text(encoding="utf-8")
-        path.write_text(DOWNLOAD.sub(r"\1 download", text), encoding="utf-8")
+        text = ELSEWHERE.sub(r'\1 rel="noopener"', DOWNLOAD.sub(r"\1 download", text))
+        path.write_text(text, encoding="utf-8")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -173,4 +179,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("doctree-read", number_chapter, priority=400)  # before titles are collected, after labels are
     app.connect("html-page-context", with_list_items)
     app.connect("build-finished", offer_plain_notebooks)
+    app.connect("build-finished", finish_buttons)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
