@@ -60,7 +60,7 @@ pages-test: $(READY)
 # Readers get a copy in standard Markdown, which JupyterLab may save over; it is written anew when the book changes.
 # Signed, it shows its explorers before any cell has run. The settings keep JupyterLab from asking for news.
 PLAIN := _build/notebooks
-$(PLAIN)/ready: $(READY) _toc.yml _config.yml $(wildcard book/*.* book/*/*.py scripts/*.py)
+$(PLAIN)/ready: $(READY) _toc.yml _config.yml $(wildcard book/*.* book/*/*.py book/*/*.md scripts/*.py)
 	$(PY) scripts/plain_notebooks.py $(PLAIN)
 	$(VENV)/bin/jupyter trust $(PLAIN)/*.ipynb > /dev/null
 	@touch $@

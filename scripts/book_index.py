@@ -34,8 +34,7 @@ NUMBERED = {
 }
 GLUED = "application/papermill.record/text/plain"
 GLUE_KEY = re.compile(r"(?:(?P<page>.+\.ipynb)::)?(?P<key>[^:]+)(?::(?P<form>.*))?")
-HEADING = re.compile(r"\s*#+ (.+)")
-ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
+HEADING = re.compile(r"\s*(#+) (.+)")
 
 
 @dataclass(frozen=True)
@@ -49,10 +48,11 @@ class Target:
 
 @dataclass(frozen=True)
 class Page:
-    """A source of the book: its file's name, and its cells; a Markdown file is one cell."""
+    """A source of the book: its file in book/, its cells (a Markdown file is one), and the number of a chapter."""
 
     name: str
     notebook: nbformat.NotebookNode
+    number: int | None = None
 
 
 @dataclass
@@ -69,7 +69,7 @@ class Index:
         for page in self.pages:
             for cell in page.notebook.cells:
                 if cell.cell_type == "markdown":
-                    self._enter_text(page.name, cell)
+                    self._enter_text(page, cell)
                 elif cell.cell_type == "code":
                     self._enter_outputs(page.name, cell)
 
@@ -101,21 +101,22 @@ class Index:
         self._counts[kind] += 1
         return self._counts[kind]
 
-    def _enter_text(self, page: str, cell: nbformat.NotebookNode) -> None:
+    def _enter_text(self, page: Page, cell: nbformat.NotebookNode) -> None:
         for name, text in pieces(cell.id, cell.source):
             top = blocks(text)
             for position, block in enumerate(top):
+                heading = _heading(top[position + 1 :], page.number)
                 for inner in block.inner():
-                    self._enter_block(Target(page, name, ""), inner, top[position + 1 :])
+                    self._enter_block(Target(page.name, name, heading), inner)
 
-    def _enter_block(self, place: Target, block: Block, after: tuple[Block, ...]) -> None:
+    def _enter_block(self, place: Target, block: Block) -> None:
         words = ""
         if block.kind in NUMBERED:
             words = f"{NUMBERED[block.kind]} {self._count(block.kind)}"
         elif block.kind == MATH and block.label:
             words = f"({self._count(MATH)})"
         elif block.kind == TARGET:
-            words = _heading(after)
+            words = place.words
         if block.label:
             self._enter(block.label, place.page, place.cell, words)
 
@@ -132,11 +133,24 @@ class Index:
         self.targets[label] = Target(page, cell, words)
 
 
-def _heading(after: tuple[Block, ...]) -> str:
-    """Return the heading that a label stands before, maybe with other labels between; else nothing."""
+def _heading(after: tuple[Block, ...], number: int | None) -> str:
+    """Return what a link says to a label before a heading, maybe with other labels between; else nothing."""
     following = next((block for block in after if block.kind != TARGET), None)
     found = following and HEADING.match(following.source)
-    return found[1] if found else ""
+    if not found:
+        return ""
+    return chapter_words(number, found[2]) if number and found[1] == "#" else found[2]
+
+
+def chapter_words(number: int, title: str) -> str:
+    """Return what a link to a chapter says: its number, and its title as far as a colon."""
+    return f"Chapter {number}, {title.split(':')[0]}"
+
+
+def chapter_numbers(root: Path = ROOT) -> dict[str, int]:
+    """Return the numbers of the chapters by their files, which the table of contents has before its titles."""
+    titled = {each["file"]: re.match(r"\d+", each.get("title", "")) for each in _entries(root)}
+    return {file: int(number[0]) for file, number in titled.items() if number}
 
 
 @dataclass(frozen=True)
@@ -162,28 +176,33 @@ class Source:
     def link(self) -> str | None:
         """Where it can be read, if the entry says so."""
         fields = self.entry.fields
-        arxiv = ARXIV.search(fields.get("note", ""))
-        number = fields.get("eprint") or (arxiv and arxiv[1])
-        known = {"doi": "https://doi.org/{}", "url": "{}"}
-        found = [form.format(fields[name]) for name, form in known.items() if name in fields]
-        return found[0] if found else number and f"https://arxiv.org/abs/{number}"
+        known = {"doi": "https://doi.org/{}", "url": "{}", "eprint": "https://arxiv.org/abs/{}"}
+        return next((form.format(fields[name]) for name, form in known.items() if name in fields), None)
 
     @property
     def reference(self) -> str:
         """The entry in a list of references, in Markdown, on one line."""
-        line = re.sub(r"\\([.\-():])", r"\1", " ".join(self.written.split()))
-        return re.sub(r"(?<!\[)" + ARXIV.pattern, r"[arXiv:\1](https://arxiv.org/abs/\1)", line)
+        return re.sub(r"\\([.\-():])", r"\1", " ".join(self.written.split()))
 
 
-def read_pages() -> Iterator[Page]:
+def read_pages(root: Path = ROOT) -> Iterator[Page]:
     """Yield the pages of the book in the order of its table of contents."""
-    contents = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    for name in [contents["root"], *(chapter["file"] for part in contents["parts"] for chapter in part["chapters"])]:
-        path = ROOT / f"{name}.ipynb"
-        if path.exists():
-            yield Page(path.name, nbformat.read(path, as_version=4))
-        else:
-            yield Page(f"{path.stem}.md", _as_notebook(path.with_suffix(".md")))
+    numbers = chapter_numbers(root)
+    for name in [each["file"] for each in _entries(root)]:
+        path = root / f"{name}.ipynb"
+        notebook = nbformat.read(path, as_version=4) if path.exists() else _as_notebook(path.with_suffix(".md"))
+        file = path if path.exists() else path.with_suffix(".md")
+        yield Page(file.relative_to(root / "book").as_posix(), notebook, numbers.get(name))
+
+
+def _entries(root: Path) -> Iterator[dict]:
+    """Yield the entries of the table of contents in order."""
+    contents = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+    yield {"file": contents["root"]}
+    for part in contents["parts"]:
+        for chapter in part["chapters"]:
+            yield chapter
+            yield from chapter.get("sections", [])
 
 
 def _as_notebook(path: Path) -> nbformat.NotebookNode:

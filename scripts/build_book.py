@@ -54,6 +54,7 @@ def with_launch_buttons(config: str, address: str) -> str:
     options = parsed["sphinx"]["config"]["html_theme_options"]
     options |= {"repository_url": address, "repository_branch": PLAIN_BRANCH, "launch_buttons": LAUNCH}
     parsed["sphinx"]["config"]["html_baseurl"] = site(address)
+    options["use_repository_button"] = True
     return yaml.safe_dump(parsed, allow_unicode=True)
 
 
@@ -70,7 +71,8 @@ def build(source: Path, output: Path) -> int:
     """Run Jupyter Book, show its messages if it fails, and move the pages to `output`/html."""
     # A hash bang may not exceed a limit on long paths, so the command line is called as a module.
     call = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(source)]
-    result = subprocess.run([*call, "--all", "-W", "-n", "--keep-going"], capture_output=True, text=True)
+    ours = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # where Sphinx finds book_pages, beside this file
+    result = subprocess.run([*call, "--all", "-W", "-n", "--keep-going"], capture_output=True, text=True, env=ours)
     if result.returncode:
         print(result.stdout, result.stderr, sep="\n", file=sys.stderr)
         return result.returncode

@@ -2,11 +2,17 @@
 
 import importlib
 import inspect
+import os
+import posixpath
 import re
 from collections.abc import Callable
+from contextlib import redirect_stdout, suppress
+from io import StringIO
+from pathlib import Path
 from textwrap import indent
+from unittest.mock import patch
 
-from book_index import ROOT, Index, Target
+from book_index import BOOK, ROOT, Index, Target
 from myst_blocks import CODE, CONFIG, MATH, TARGET, TERMS, TEXT, Block, blocks
 
 from cascade_book.citation import bibtex
@@ -19,7 +25,9 @@ DISPLAY = re.compile(r"^( *)\$\$\n(.*?)\n *\$\$$", flags=re.M | re.S)
 TERM = re.compile(r"^(\S.*)\n: +", flags=re.M)
 MACROS = CONFIG["sphinx"]["config"]["mathjax3_config"]["tex"]["macros"]
 RST_MATH = re.compile(r":math:`([^`]+)`")
-DOCUMENTED = re.compile(r"^\.\. (currentmodule|autoclass|autofunction|automodule):: (\S+)$", flags=re.M)
+DOCUMENTED = re.compile(
+    r"^\.\. (py:module|currentmodule|autoclass|autofunction|automodule|contents-of):: (\S+)$", flags=re.M
+)
 
 
 class PlainMarkdown:
@@ -43,6 +51,7 @@ class PlainMarkdown:
             "grid": lambda block: self.write(block.body),
             "grid-item-card": lambda block: f"**{block.argument}**\n\n{self.write(block.body)}",
             "raw": lambda _: "*(Here the built pages have something that computes in the browser.)*",
+            "command-help": lambda block: f"```text\n{command_help(*block.argument.split())}\n```",
             "bibliography": lambda block: self.references(list(self.index.sources)),
             "eval-rst": lambda block: documented(block.body),
             "exercise": self._statement,
@@ -98,7 +107,8 @@ class PlainMarkdown:
         """Return where a label is, as seen from this page; JupyterLab finds a cell by its id."""
         target = self.index.target(label)
         place = f"#{fragment(target, label)}" if target.cell != "cell-000" else ""
-        return place if target.page == self.page and place else f"{target.page}{place}"
+        page = posixpath.relpath(target.page, posixpath.dirname(self.page) or ".")
+        return place if target.page == self.page and place else f"{page}{place}"
 
     def _anchor(self, label: str) -> str:
         """Return an anchor for viewers that know nothing of cells; labels may share one."""
@@ -185,26 +195,53 @@ def glossary(body: str) -> str:
 
 def documented(body: str) -> str:
     """Return the names of a part of the library, each with the first sentence that it says about itself."""
-    module, lines = "", []
+    return "\n".join(f"* `{name}`: {summary(name)}" for name in documented_names(body))
+
+
+def documented_names(body: str) -> list[str]:
+    """Return the full names that directives document."""
+    module, names = "", []
     for kind, name in DOCUMENTED.findall(body):
-        if kind == "currentmodule":
+        if kind in ("py:module", "currentmodule"):
             module = name
         elif kind == "automodule":
-            lines += documented_module(name)
+            names += public_names(name)
+        elif kind == "contents-of":
+            names += documented_in(BOOK / f"{name}.md")
         else:
-            lines.append(documented_name(name if name.startswith("cascade_lib.") else f"{module}.{name}"))
-    return "\n".join(lines)
+            names.append(f"{module}.{name}")
+    return names
 
 
-def documented_module(name: str) -> list[str]:
-    """Return all public names of a module."""
+def documented_in(page: Path) -> list[str]:
+    """Return the full names that a page of the reference documents."""
+    parts = blocks(page.read_text(encoding="utf-8"))
+    return [name for block in parts if block.kind == "eval-rst" for name in documented_names(block.body)]
+
+
+def public_names(name: str) -> list[str]:
+    """Return the full names of all functions and classes that a module offers."""
     module = importlib.import_module(name)
     own = [each for each, value in vars(module).items() if getattr(value, "__module__", "") == name and each[0] != "_"]
-    return [documented_name(f"{name}.{each}") for each in getattr(module, "__all__", own)]
+    offered = getattr(module, "__all__", own)
+    return [f"{name}.{each}" for each in offered if callable(getattr(module, each))]
 
 
-def documented_name(name: str) -> str:
-    """Return a name with the first sentence of its docstring."""
+def summary(name: str) -> str:
+    """Return the first sentence that a name says about itself, in Markdown."""
+    return RST_MATH.sub(lambda found: f"${found[1]}$", first_sentence(name))
+
+
+def first_sentence(name: str) -> str:
+    """Return the first sentence of a docstring as it stands there."""
     place, _, last = name.rpartition(".")
-    summary = inspect.getdoc(getattr(importlib.import_module(place), last)).split("\n\n")[0]
-    return f"* `{name}`: {RST_MATH.sub(lambda found: f'${found[1]}$', ' '.join(summary.split()))}"
+    return " ".join(inspect.getdoc(getattr(importlib.import_module(place), last)).split("\n\n")[0].split())
+
+
+def command_help(*command: str) -> str:
+    """Return what the command line, or one of its commands, says about itself."""
+    from cascade_lib.__main__ import main
+
+    with patch.dict(os.environ, COLUMNS="84"), redirect_stdout(StringIO()) as shown, suppress(SystemExit):
+        main([*command, "--help"])
+    return shown.getvalue().rstrip()

@@ -55,6 +55,8 @@ def plain(page: Page, index: Index, address: str | None = None) -> NotebookNode:
     writer = PlainMarkdown(index, page.name)
     state = page.notebook.metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
     cells = [new for cell in page.notebook.cells for new in plain_cells(cell, writer, state)]
+    if page.number:
+        cells[0].source = re.sub("^# ", f"# {page.number} ", cells[0].source, count=1, flags=re.M)
     if writer.cited:
         cells.append(markdown_cell("references", f"## References\n\n{writer.references(writer.cited)}"))
     if address:

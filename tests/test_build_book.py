@@ -44,6 +44,7 @@ def test_the_buttons_are_added_to_the_configuration():
     options = after["sphinx"]["config"]["html_theme_options"]
     assert options.pop("repository_url") == "https://github.com/some-one/book"
     assert options.pop("repository_branch") == "notebooks"
+    assert options.pop("use_repository_button")
     assert {"binderhub_url", "colab_url"} <= options.pop("launch_buttons").keys()
     assert after["sphinx"]["config"].pop("html_baseurl") == "https://some-one.github.io/book/"
     assert after == before

@@ -10,12 +10,15 @@ import re
 import threading
 from pathlib import Path
 
+import nbformat
 import pytest
-from book_index import BOOK, Index, read_pages
+from book_index import BOOK, Index, chapter_numbers, read_pages
+from book_pages import WORDS
 from bs4 import BeautifulSoup
+from test_plain_notebooks import left_over
 
 HTML = Path(__file__).resolve().parents[1] / "_build" / "check" / "html"
-PAGES = sorted((HTML / "book").glob("*.html"))
+PAGES = sorted((HTML / "book").rglob("*.html"))
 
 
 def test_the_pages_have_been_built():
@@ -67,9 +70,15 @@ def test_plain_notebooks_number_everything_as_the_page_does(page):
         for element in article.select("span.eqno")
     }
     numbered = {label: words for label, words in titles.items() if re.search(r"\d$", words)} | formulas
-    name = next(page.stem + kind for kind in (".ipynb", ".md") if (BOOK / (page.stem + kind)).exists())
+    name = source(page).relative_to(BOOK).as_posix()
     here = {label: each.words for label, each in book_index().targets.items() if each.page == name}
     assert {label: words for label, words in here.items() if re.search(r"\d\)?$", words)} == numbered
+
+
+def source(page):
+    """Return the file that a page was made of."""
+    stem = BOOK / page.relative_to(HTML / "book").with_suffix("")
+    return next(path for path in (stem.with_suffix(".ipynb"), stem.with_suffix(".md")) if path.exists())
 
 
 def text(element):
@@ -79,6 +88,72 @@ def text(element):
 @functools.cache
 def book_index():
     return Index(list(read_pages()))
+
+
+def test_a_chapter_bears_its_number_in_its_title_and_in_links_to_it(page):
+    number = chapter_numbers().get(f"book/{page.stem}")
+    document = soup(page)
+    title, on_the_tab = (text(each).rstrip("#").replace("’", "'") for each in (document.h1, document.title))
+    assert on_the_tab.startswith(title)
+    assert re.match(r"\d*", title)[0] == (str(number) if number else "")
+    if number:
+        (beside,) = {
+            text(link).replace("’", "'") for link in document.select(".bd-sidebar-primary .current > a.current")
+        }
+        assert beside == title
+    numbered = {Path(file).stem: number for file, number in chapter_numbers().items()}
+    for words in document.select("article span.std-ref"):
+        if found := re.match(r"Chapter (\d+), ", text(words)):
+            assert int(found[1]) == numbered[Path(words.parent["href"].partition("#")[0]).stem]
+
+
+def test_links_to_other_sites_are_encrypted(page):
+    for link in soup(page).select("a[href*='//']"):
+        assert link["href"].startswith("https://"), link
+        assert link.get("target") != "_blank" or "noopener" in link.get("rel", []), link
+
+
+def test_the_bibliography_links_every_source_that_has_an_identifier():
+    listed = soup(HTML / "book" / "bibliography.html").select("[role=list] > [role=listitem].citation")
+    entries = {text(entry.select_one(".label")): entry for entry in listed}
+    sources = book_index().sources.values()
+    assert len(entries) == len(sources)  # so no two labels are the same
+    for each in sources:
+        links = [link["href"] for link in entries[f"[{each.authors}, {each.year}]"].select("a.external")]
+        assert (each.link in links) if each.link else links == []
+
+
+def test_names_in_code_link_to_their_entries():
+    linked = {}
+    for page in PAGES:
+        for link in soup(page).select("article a.internal:has(> code.literal)"):
+            assert not link.find_parent(["pre", "h1", "h2", "h3", "h4", "dt"])
+            if "reference" not in page.parts and page.stem != "api":
+                linked[text(link)] = link["href"].partition("#")[2]
+    assert len(linked) >= 60
+    for words, target in linked.items():
+        assert target.removeprefix("module-").endswith(words.partition("(")[0])
+        assert words in WORDS or re.search(r"[A-Z._(]", words)
+    assert linked.keys() >= WORDS
+
+
+def test_no_entry_of_the_reference_links_to_itself(page):
+    for entry in soup(page).select("dl.py"):
+        names = {signature["id"] for signature in entry.find_all("dt", recursive=False) if signature.get("id")}
+        for link in entry.select("a.internal:has(> code.literal)"):
+            assert link["href"].removeprefix("#") not in names
+
+
+def test_the_file_that_a_page_offers_is_plain(page):
+    for link in soup(page).select("a.btn-download-source-button"):
+        assert link.has_attr("download")
+        file = (page.parent / link["href"]).resolve()
+        if file.suffix == ".ipynb":
+            cells = nbformat.read(file, as_version=4).cells
+            content = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+        else:
+            content = file.read_text(encoding="utf-8")
+        assert left_over(content) == {}
 
 
 def test_it_stays_within_the_page_budget(page):
@@ -145,7 +220,7 @@ def opened(request, browser, site, page):
     size = {"width": request.param, "height": 900, "deviceScaleFactor": 1, "mobile": request.param < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     browser.get_log("browser"), browser.get_log("performance"), MISSING.clear()
-    browser.get(f"{site}/book/{page.name}")
+    browser.get(f"{site}/{page.relative_to(HTML).as_posix()}")
     wait = WebDriverWait(browser, 30)
     wait.until(lambda b: b.execute_script("return document.readyState") == "complete")
     wait.until(lambda b: b.execute_script("return !window.MathJax || !!(MathJax.startup && MathJax.startup.document)"))
@@ -228,6 +303,12 @@ def test_a_figure_opens_above_the_page_and_closes(opened):
     assert dialog.find_element("tag name", "img").get_attribute("alt")
     dialog.find_element("tag name", "button").send_keys("\ue00c")  # escape
     assert not opened.find_elements("css selector", "dialog")
+
+
+def test_no_code_of_the_reference_is_cut_off(opened, page):
+    if page.parent.name == "reference":
+        wider = "e => e.scrollWidth > e.clientWidth + 1"
+        assert not opened.execute_script(f"return [...document.querySelectorAll('article pre')].filter({wider})")
 
 
 def test_it_fits_on_paper(opened):

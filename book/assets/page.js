@@ -27,10 +27,6 @@ const tables = () => document.querySelectorAll("article table.dataframe").forEac
 const names = () => {
   document.querySelectorAll("summary[aria-label]").forEach((summary) => summary.removeAttribute("aria-label"));
   document.querySelectorAll(".search-button-field").forEach((button) => button.removeAttribute("aria-label"));
-  document.querySelectorAll(".citation-list[role=list]").forEach((list) => {
-    list.removeAttribute("role");
-    list.querySelectorAll("[role]").forEach((part) => part.removeAttribute("role"));
-  });
 };
 
 // A figure can be enlarged: its link leads to the file, and opens it above the page where scripts run.
