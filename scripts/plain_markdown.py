@@ -1,12 +1,13 @@
 """MyST text as standard Markdown: numbers filled in, statements in quotes, proofs folded, references as links."""
 
+import html
 import importlib
 import inspect
 import re
 from collections.abc import Callable
 from textwrap import indent
 
-from book_index import Index, Target
+from book_index import BOOK, Index, Target
 from myst_blocks import CODE, CONFIG, MATH, TARGET, TERMS, TEXT, Block, blocks
 
 ROLE = re.compile(r"\{([\w:]+)\}`([^`]+)`")
@@ -39,6 +40,7 @@ class PlainMarkdown:
             "exercise": self._statement,
             "figure": self._figure,
             "glossary": lambda block: self._running(glossary(block.body)),
+            "raw": lambda block: live_words(block.options["file"]),
             "prf:proof": lambda block: self._folded(f"Proof{self._title(block)}", block),
             "solution": lambda block: self._folded(f"Solution to {self.index.target(block.argument).words}", block),
         }
@@ -161,6 +163,12 @@ def glossary(body: str) -> str:
     return "\n\n".join(
         f"**{', '.join(terms.split(chr(10))[:-1])}.** {inspect.cleandoc(meaning)}" for terms, meaning in entries
     )
+
+
+def live_words(file: str) -> str:
+    """Return what a live figure says when it stands still; the figure needs a script, and Markdown has none."""
+    (words,) = re.findall(r'<p class="live-words">(.*?)</p>', (BOOK / file).read_text(encoding="utf-8"))
+    return html.unescape(words)
 
 
 def documented(body: str) -> str:
