@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Callable, Iterator
-from copy import copy
 from dataclasses import dataclass, replace
 from inspect import signature
 from itertools import product
@@ -71,12 +70,8 @@ def check_strategy(strategy: Strategy, *, seed: int = 0) -> None:
                 _check_decision(strategy, beliefs, where)
             if beliefs.ran.any():
                 _check_choice(strategy, beliefs, where)
-        # Where models are ruled out values are rounded otherwise, so that ties may fall to their other side.
-        free = copy(strategy)
-        vars(free)["hopeless"] = lambda beliefs, lam: None
-        _check_walk(free, scene)
-        _check_budgets(free, scene)
-        _check_hopeless(strategy, free, scene)
+        _check_walk(strategy, scene)
+        _check_budgets(strategy, scene)
 
 
 def check_estimator(estimator: Estimator, outcomes: Outcomes, *, seed: int = 0) -> None:
@@ -386,18 +381,6 @@ def _check_budgets(strategy: Strategy, scene: _Scene) -> None:
             where,
             f"a policy for a budget of {budget:.6g} spends {spent:.6g}: frontier and play do not agree",
         )
-
-
-def _check_hopeless(strategy: Strategy, free: Strategy, scene: _Scene) -> None:
-    """Check that what is ruled out would not have been taken, where no tie decides."""
-    where = f"{strategy!r}, {scene.name}"
-    for price in np.geomspace(0.013, 7.7, 9):
-        one = _asked(where, "hopeless", lambda price=price: strategy.play(scene.tables, scene.pool, lam=price))
-        all_open = free.play(scene.tables, scene.pool, lam=price)
-        wrong = (
-            f"at the price {price:.3g} hopeless rules out a model that is run for row {{}} where nothing is ruled out"
-        )
-        _require_rows((one.order == all_open.order).all(axis=1), where, wrong.format)
 
 
 def _known(estimator: Estimator, outcomes: Outcomes) -> list[tuple[str, np.ndarray]]:

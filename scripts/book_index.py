@@ -19,6 +19,8 @@ from myst_nb.core.variables import format_plain_text
 from pybtex.plugin import find_plugin
 from pybtex.richtext import Text
 
+from cascade_book.pages import with_minus
+
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
 NUMBERED = {
@@ -77,7 +79,7 @@ class Index:
         page = found["page"] or page
         if (page, found["key"]) not in self.glued:
             raise LookupError(f"{page} glues no number under {found['key']!r}.")
-        return format_plain_text(self.glued[page, found["key"]], found["form"] or "")
+        return with_minus(format_plain_text(self.glued[page, found["key"]], found["form"] or ""))
 
     def target(self, label: str) -> Target:
         """Return where a label is."""

@@ -20,6 +20,7 @@ LAUNCH = {
     "binderhub_url": "https://mybinder.org",
     "colab_url": "https://colab.research.google.com",
 }
+PLAIN_BRANCH = "notebooks"  # see notebooks_branch.py
 
 
 def on_github(address: str) -> str | None:
@@ -45,7 +46,7 @@ def with_launch_buttons(config: str, address: str) -> str:
     parsed = yaml.safe_load(config)
     # The theme's options are set here because those given to Sphinx replace all that Jupyter Book would pass on.
     options = parsed["sphinx"]["config"]["html_theme_options"]
-    options |= {"repository_url": address, "repository_branch": "main", "launch_buttons": LAUNCH}
+    options |= {"repository_url": address, "repository_branch": PLAIN_BRANCH, "launch_buttons": LAUNCH}
     return yaml.safe_dump(parsed, allow_unicode=True)
 
 

@@ -20,7 +20,7 @@ from plain_markdown import PlainMarkdown
 FOLDED = {"remove-cell", "remove-input", "hide-cell", "hide-input"}
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-ONLY_IN_THE_PAGES = ("*.ipynb", "*.md", "*.bib", "vendor", "assets", "__pycache__", ".ipynb_checkpoints")
+ONLY_IN_THE_PAGES = ("*.ipynb", "*.md", "*.bib", "*.toml", "vendor", "assets", "__pycache__", ".ipynb_checkpoints")
 
 FETCH_THE_BOOK = """\
 # A notebook that was opened alone, as in Colab, fetches the book that it is a part of. Elsewhere this does nothing.
@@ -66,11 +66,14 @@ def plain_code(cell: NotebookNode, writer: PlainMarkdown, state: dict) -> list[N
     shown = cell.metadata.pop("mystnb", {})
     if FOLDED & set(cell.metadata.get("tags", [])):
         cell.metadata["jupyter"] = {"source_hidden": True}
+    if "code_prompt_show" in shown:
+        # Of folded code JupyterLab shows the first line.
+        cell.source = f"# {shown['code_prompt_show']}\n{cell.source}"
     for output in cell.outputs:
         if WIDGET_VIEW in output.get("data", {}):
             show_first_frame(output, state)
         if "image/png" in output.get("data", {}) and "image" in shown:
-            output.metadata["image/png"] = {"alt": shown["image"]["alt"]}
+            output.metadata.setdefault("image/png", {})["alt"] = shown["image"]["alt"]
     if "figure" not in shown:
         return [cell]
     figure = shown["figure"]

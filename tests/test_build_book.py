@@ -43,6 +43,6 @@ def test_the_buttons_are_added_to_the_configuration():
     )
     options = after["sphinx"]["config"]["html_theme_options"]
     assert options.pop("repository_url") == "https://github.com/some-one/book"
-    assert options.pop("repository_branch") == "main"
+    assert options.pop("repository_branch") == "notebooks"
     assert {"binderhub_url", "colab_url"} <= options.pop("launch_buttons").keys()
     assert after == before

@@ -6,13 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import zscore
 
-from cascade_lib import Cascade, CascadeRouter
+from cascade_lib import Cascade, CascadeRouter, PandoraRouter
 from cascade_lib.estimators import Beliefs, WithoutSpread
 from cascade_lib.theory import (
     Atoms,
     Draws,
     Gaussian,
     JointGaussian,
+    Law,
     clark_max,
     expected_max,
     nested_expected_max,
@@ -178,8 +179,48 @@ def test_strategies_take_any_law_where_they_take_spreads(law):
             played = strategy.play(estimator, pool, lam=curve.lam[j])
             assert played.cost.mean() == pytest.approx(curve.cost[j], abs=1e-12)
             assert played.quality.mean() == pytest.approx(curve.quality[j], abs=1e-12)
-    pruned, full = (CascadeRouter(prune=prune).frontier(estimator, pool) for prune in (True, False))
-    np.testing.assert_allclose(pruned.cost, full.cost)
+
+
+class Plain(Law):
+    """Atoms that know no more than what a law of one's own must."""
+
+    def __init__(self, atoms):
+        self.atoms, self.mean, self.spread = atoms, atoms.mean, atoms.spread
+
+    def take(self, rows):
+        return Plain(self.atoms.take(rows))
+
+    def pick(self, models):
+        return Plain(self.atoms.pick(models))
+
+    def sets(self, best, most=None):
+        return self.atoms.sets(best, most)
+
+    def reach(self):
+        return self.atoms.reach()
+
+
+@given(tables(), st.lists(st.integers(0, 12).map(lambda price: price / 8), min_size=4, max_size=4))
+def test_a_law_of_ones_own_needs_five_things_and_the_rest_follows(table, price):
+    value, weight, best = table
+    atoms, best = Atoms(value[None], weight[None]), np.array([best])
+    plain, price = Plain(atoms), np.array([price[: len(value)]])
+    np.testing.assert_allclose(plain.prefixes(best), atoms.prefixes(best), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(plain.alone(best), atoms.alone(best), rtol=0, atol=1e-12)
+    index = atoms.reservation(price)
+    found = plain.reservation(price)
+    np.testing.assert_allclose(found[price > 0], index[price > 0], rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("strategy", [CascadeRouter(), Cascade(), PandoraRouter()])
+def test_strategies_take_a_law_of_ones_own(strategy):
+    pool, tables = scene(20, 3, seed=6)
+    make = LAWS["Atoms"]
+    plain, atoms = WithLaw(tables, lambda *parts: Plain(make(*parts))), WithLaw(tables, make)
+    for lam in (0.037, 0.19, 0.43, 0.91, 2.3):
+        expected, found = (strategy.play(estimator, pool, lam=lam) for estimator in (atoms, plain))
+        np.testing.assert_array_equal(found.order, expected.order)
+        np.testing.assert_array_equal(found.chosen, expected.chosen)
 
 
 def test_without_spread_the_law_does_not_matter():

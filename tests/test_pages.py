@@ -82,7 +82,27 @@ def book_index():
 
 
 def test_it_stays_within_the_page_budget(page):
-    assert page.stat().st_size <= 2_000_000
+    assert page.stat().st_size <= 2**20
+    scripts = [
+        (page.parent / element["src"].split("?")[0]).resolve() for element in soup(page).find_all("script", src=True)
+    ]
+    if any(script.name == "setup.js" for script in scripts):
+        scripts.append(HTML / "_static" / "widgets" / "embed.js")
+    assert sum(script.stat().st_size for script in set(scripts)) <= 4_200_000
+
+
+def test_its_icons_are_the_few_that_it_shows(page):
+    styles = (HTML / "_static" / "icons.css").read_text(encoding="utf-8")
+    assert len(styles) < 30_000
+    for icon in soup(page).select("i[class*=fa-]"):
+        name = next(name for name in icon["class"] if name.startswith("fa-") and name not in ("fa-solid", "fa-lg"))
+        assert f".{name} {{" in styles
+    assert "fontawesome" not in page.read_text(encoding="utf-8")
+
+
+def test_numbers_have_a_true_minus_sign(page):
+    for element in soup(page).select("article :is(td, th, .pasted-text)"):
+        assert not re.search(r"(?:^|[\s(\[])-[\d.∞]", element.get_text()), element
 
 
 def test_every_picture_has_an_alternative_text(page):
@@ -133,6 +153,8 @@ def opened(request, browser, site, page):
         "const done = arguments[0]; (window.MathJax ? MathJax.startup.promise : Promise.resolve()).then(() => done())"
     )
     views = soup(page).find_all("script", type="application/vnd.jupyter.widget-view+json")
+    if views:  # they load once they come near
+        browser.execute_script("document.querySelector('.explorer-place').scrollIntoView({behavior: 'instant'})")
     wait.until(lambda b: len(b.find_elements("css selector", ".cascade-explorer")) >= len(views))
     return browser
 
@@ -155,6 +177,59 @@ def test_it_opens_without_complaint_and_fits_the_screen(opened):
     assert not re.search(r"\\\(|\\\[|\$[^$\s][^$]*\$|\\(frac|lambda|hat|sum)\b", article)
 
 
+AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
+STILL = (
+    "const still = document.createElement('style'); still.textContent = '* {transition: none !important}';"
+    "document.head.append(still)"
+)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_everybody_can_use_it(opened, theme):
+    opened.execute_script(f"if (!window.axe) {{ {AXE}; {STILL} }}")
+    # The theme changes nothing but colours, and these take the longest to look at.
+    rules = "{runOnly: ['color-contrast']}" if theme == "dark" else "{resultTypes: ['violations']}"
+    found = opened.execute_async_script(
+        "const [theme, done] = arguments, root = document.documentElement.dataset, before = root.theme;"
+        "const said = node => [node.target.join(' '), (node.any[0] || node.all[0] || node.none[0] || {}).message];"
+        f"root.theme = theme; axe.run(document, {rules}).then(({{violations}}) => {{"
+        "  root.theme = before; const grave = violations.filter(v => ['serious', 'critical'].includes(v.impact));"
+        "  done(grave.map(v => [v.id, ...v.nodes.slice(0, 3).map(said)]))})",
+        theme,
+    )
+    assert not found
+
+
+def test_no_formula_is_a_stop_of_the_tab_key(opened):
+    stops = opened.execute_script(
+        "return [...document.querySelectorAll('article [tabindex=\"0\"]:not([role=slider])')]"
+        ".filter(e => e.scrollWidth <= e.clientWidth + 1).map(e => e.outerHTML.slice(0, 100))"
+    )
+    assert not stops  # only what scrolls is one
+
+
+def test_intervals_stand_on_one_line(opened):
+    wrapped = opened.execute_script(
+        "const lines = cell => {const text = document.createRange(); text.selectNodeContents(cell);"
+        "  return new Set([...text.getClientRects()].map(part => Math.round(part.top))).size};"
+        "return [...document.querySelectorAll('article table.dataframe td')]"
+        ".filter(e => /\\[.*,.*\\]/.test(e.textContent) && lines(e) > 1).map(e => e.textContent)"
+    )
+    assert not wrapped
+
+
+def test_a_figure_opens_above_the_page_and_closes(opened):
+    links = opened.find_elements("css selector", "article a.enlarge")
+    if not links:
+        return
+    assert links[0].get_attribute("aria-label").startswith("Enlarge: ")
+    opened.execute_script("arguments[0].click()", links[0])
+    (dialog,) = opened.find_elements("css selector", "dialog[open]")
+    assert dialog.find_element("tag name", "img").get_attribute("alt")
+    dialog.find_element("tag name", "button").send_keys("\ue00c")  # escape
+    assert not opened.find_elements("css selector", "dialog")
+
+
 def test_it_fits_on_paper(opened):
     opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     try:
@@ -172,15 +247,43 @@ def test_it_fits_on_paper(opened):
         opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
-def test_figures_keep_their_white_ground_in_dark_mode(opened):
-    dimmed = opened.execute_script(
-        "const root = document.documentElement.dataset, before = root.theme; root.theme = 'dark';"
-        "const dimmed = [...document.querySelectorAll('article figure img, article .cell_output img')].filter(e => {"
-        "  const style = getComputedStyle(e);"
-        "  return style.filter !== 'none' || style.backgroundColor !== 'rgb(255, 255, 255)' }).map(e => e.src);"
-        "root.theme = before; return dimmed"
+def test_no_code_is_cut_off_at_the_right_of_a_laptop(opened):
+    if opened.execute_script("return innerWidth") < 1280:
+        pytest.skip("on a phone code scrolls")
+    cut_off = opened.execute_script(
+        "const folded = [...document.querySelectorAll('article details:not([open])')],"
+        "      hidden = [...document.querySelectorAll('.solution.toggle-hidden')];"
+        "folded.forEach(e => e.open = true); hidden.forEach(e => e.classList.remove('toggle-hidden'));"
+        "const cut = [...document.querySelectorAll('div.cell_input pre, .solution div.highlight pre')]"
+        "  .filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.textContent);"
+        "folded.forEach(e => e.open = false); hidden.forEach(e => e.classList.add('toggle-hidden'));"
+        "return cut"
     )
-    assert not dimmed
+    assert cut_off == []
+
+
+def test_figures_keep_their_white_ground_in_dark_mode(opened):
+    grounds = opened.execute_script(
+        "const root = document.documentElement.dataset, before = root.theme; root.theme = 'dark';"
+        "const found = [...document.querySelectorAll('article figure img, article .cell_output img')]"
+        "  .map(e => getComputedStyle(e).backgroundColor);"
+        "root.theme = before; return found"
+    )
+    assert set(grounds) <= {"rgb(255, 255, 255)"}
+
+
+def test_long_proofs_are_folded_and_unfold_on_paper(opened):
+    for proof in opened.find_elements("css selector", "details.folded-proof"):
+        assert proof.get_attribute("open") is None
+        assert not proof.find_element("css selector", "div.proof").is_displayed()
+    long = opened.execute_script(
+        "return [...document.querySelectorAll('article div.proof.admonition')].filter(e => !e.closest('details') &&"
+        " !e.querySelector('.admonition-title') && e.innerText.length > 3000).map(e => e.innerText.slice(0, 60))"
+    )
+    assert not long
+    opened.execute_script("window.dispatchEvent(new Event('beforeprint'))")
+    assert not opened.find_elements("css selector", "article details:not([open])")
+    opened.execute_script("document.querySelectorAll('article details[open]').forEach(each => each.open = false)")
 
 
 def test_every_slider_says_what_it_is_and_where_it_stands(opened):

@@ -13,6 +13,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import execute_notebooks  # noqa: E402
+from build_book import PLAIN_BRANCH  # noqa: E402
 
 
 def test_the_example_prints_what_the_readme_says(capsys):
@@ -37,14 +38,18 @@ def test_the_landing_page_shows_the_live_figure_of_its_notebook():
     assert f":file: {page.relative_to(ROOT / 'book').as_posix()}" in (ROOT / "book" / "index.md").read_text("utf-8")
 
 
+PLAIN = f"../../blob/{PLAIN_BRANCH}/"  # from a README on GitHub: the same repository's plain notebooks
+
+
 def test_pictures_and_links_lead_somewhere():
     for target in re.findall(r"\]\((?!https?://)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+        assert (ROOT / target.removeprefix(PLAIN)).exists(), target
+        assert target.startswith(PLAIN) or not target.endswith(".ipynb"), f"{target} shows MyST as raw text"
 
 
 def test_every_chapter_is_on_the_map():
     for path in sorted((ROOT / "book").glob("[0-9]*.ipynb")):
-        assert f"(book/{path.name})" in README
+        assert f"({PLAIN}book/{path.name})" in README
 
 
 def test_the_citation_names_this_version():

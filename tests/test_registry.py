@@ -220,7 +220,6 @@ def test_options_reach_the_constructor_of_the_class_named_and_nothing_else():
         ("CascadeRouter", "lookahead", 0, "lookahead must be at least 1 model"),
         ("CascadeRouter", "lookahead", 1.5, "lookahead must be a whole number of models"),
         ("CascadeRouter", "lookahead", True, "lookahead must be a whole number of models"),
-        ("CascadeRouter", "prune", None, "prune must be True or False"),
         ("CascadeRouter", "order", "01", "order must be a sequence of positions"),
         ("CascadeRouter", "order", [0, 0], "order must name models by distinct positions"),
         ("Cascade", "order", 2, "order must be a sequence of positions"),

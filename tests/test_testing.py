@@ -41,7 +41,6 @@ VARIANTS = [
     Cascade(order=[0]),
     CascadeRouter(depth=2),
     CascadeRouter(order=[3, 0, 1]),
-    CascadeRouter(prune=True),
 ]
 
 
@@ -346,18 +345,6 @@ def the_best_of_all(beliefs):
     return beliefs.mean.argmax(axis=1)
 
 
-class _RulesOut(CascadeRouter):
-    """It rules out models that it would run."""
-
-    def hopeless(self, beliefs, lam):
-        return np.tile([False, True, False], (len(beliefs), 1))[:, : len(beliefs.ran)]
-
-
-class _RulesOutNonsense(CascadeRouter):
-    def hopeless(self, beliefs, lam):
-        return [1.5]
-
-
 class _Twofold(Cascade):
     """It is played at twice the price."""
 
@@ -413,8 +400,6 @@ WRONG = [
         _Keeps(the_best_of_all),
         "choose keeps model . for row .*, which has not run",
     ),
-    (_RulesOut(), "hopeless rules out a model that is run for row"),
-    (_RulesOutNonsense(), "hopeless raised"),
     (_Twofold(), "random pool: at the price .* play has a mean cost of .*, but the walk over all prices"),
     (_NoPlay(), "play raised NotImplementedError: not yet"),
     (_HalfCurve(), "a policy for a budget of .* spends .*: frontier and play do not agree"),

@@ -1,7 +1,4 @@
-// Loaded before the widgets on every page that has some.
-
-// The theme's Font Awesome would replace the icons inside widgets by ones that do not react to clicks.
-window.FontAwesomeConfig = { observeMutations: false };
+// Loaded on every page that has widgets.
 
 // Widgets typeset their labels through the interface of MathJax 2. Whatever becomes window.MathJax is given that one
 // function of it, done by MathJax 3.
@@ -36,6 +33,7 @@ window.FontAwesomeConfig = { observeMutations: false };
       if (!(handle && label && readout)) return "";
       set(handle, "aria-label", label.textContent);
       set(handle, "aria-valuetext", readout.textContent);
+      readout.removeAttribute("contenteditable"); // it would be a tab stop without a name
       return `${label.textContent} ${readout.textContent}`;
     });
     const words = `Figure at ${places.join(", ")}; described below.`;
@@ -56,4 +54,31 @@ window.FontAwesomeConfig = { observeMutations: false };
       subtree: true, childList: true, characterData: true, attributes: true, attributeFilter,
     });
   document.addEventListener("DOMContentLoaded", watch);
+})();
+
+// The widgets' own script is large, and starts only once an explorer comes near, or the page is to be printed.
+(() => {
+  const source = document.currentScript.src.replace("setup.js", "widgets/embed.js");
+  let asked = false;
+  const load = () => {
+    if (asked) return;
+    asked = true;
+    // It waits for the page to be loaded, which has happened: what it would do then is done at once.
+    const usual = window.addEventListener;
+    window.addEventListener = (type, listener, ...rest) =>
+      type === "load" ? queueMicrotask(listener) : usual.call(window, type, listener, ...rest);
+    const script = Object.assign(document.createElement("script"), { src: source });
+    script.addEventListener("load", () => (window.addEventListener = usual));
+    document.head.append(script);
+  };
+  window.addEventListener("load", () => {
+    const near = new IntersectionObserver((entries) => entries.some((each) => each.isIntersecting) && load(), {
+      rootMargin: "1200px",
+    });
+    document.querySelectorAll("script[type='application/vnd.jupyter.widget-view+json']").forEach((view) => {
+      view.parentElement.classList.add("explorer-place");
+      near.observe(view.parentElement);
+    });
+  });
+  window.addEventListener("beforeprint", load);
 })();

@@ -136,7 +136,7 @@ class Panel:
         path = [_path(*points) for points in zip(across, down, strict=True)] if moves else _path(across, down)
         self._draw("path", {**look, "d": path, "class": "live-line", "data-name": name})
         if name:
-            self._legend.append((name, _tag("path", {"d": "M 0 0 H 26"} | look)))
+            self._legend.append((name, _tag("path", {**look, "d": "M 0 0 H 26"})))
 
     def rule(self, *, x: ArrayLike | None = None, y: ArrayLike | None = None, linestyle: Dashes = ":") -> None:
         """Draw a line across the whole panel at one number, or at one number for each place of the slider."""

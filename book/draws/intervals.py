@@ -37,3 +37,41 @@ def split_in_words(values, ratio=1.0, digits=2):
     mean, half = float(np.mean(values)), split_margin(values, ratio)
     ends = (round(end, digits) + 0.0 for end in (mean - half, mean + half))
     return "{:+.{d}f} [{:.{d}f}, {:.{d}f}]".format(round(mean, digits) + 0.0, *ends, d=digits).replace("-", "−")
+
+
+def points_with_interval(comparison, digits=2):
+    """Write a comparison of two areas in points with its interval, like “+0.10 [0.05, 0.15]”, on one line."""
+    figures = (round(100 * x, digits) + 0.0 for x in (comparison.difference, comparison.low, comparison.high))
+    return "{:+.{d}f} [{:.{d}f},\u00a0{:.{d}f}]".format(*figures, d=digits).replace("-", "−")
+
+
+def saving_in_words(saving):
+    """Write a saving with its interval; what is never reached saves nothing."""
+    figures = (f"{share:.0%}" if share > -1 else "none" for share in (saving.share, saving.low, saving.high))
+    return "{} [{},\u00a0{}]".format(*figures)
+
+
+def cost_in_words(cost):
+    """Write a mean cost, which is infinite for a quality that is never reached."""
+    if not np.isfinite(cost):
+        return "never"
+    return f"{cost:.0f}" if cost > 10 else f"{cost:.2f}"
+
+
+def lead_text(row):
+    """Write the lead of a row with its interval, which are in points."""
+    low, lead, high = (x + 0.0 for x in row[["low", "lead", "high"]].astype(float).round(1))
+    return f"{lead:+.1f} [{low:.1f}, {high:.1f}]".replace("-", "−")
+
+
+def saved_text(row):
+    """Write the saving of a row with its interval; −∞ is a quality that is never reached."""
+    shares = row[["saved", "saved low", "saved high"]].round(2)
+    return "{} [{}, {}]".format(*(f"{x + 0.0:.0%}" if np.isfinite(x) else "never" for x in shares)).replace("-", "−")
+
+
+def with_interval(runs, digits=1):
+    """Write a value with the 95% interval of its bootstrap replicates, which follow it, like “+0.1 [−0.3, 0.5]”."""
+    ends = np.quantile(runs[1:], [0.025, 0.975])
+    value, low, high = (round(x, digits) + 0.0 for x in (runs[0], *ends))
+    return f"{value:+.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]".replace("-", "−")

@@ -3,6 +3,7 @@ from .bootstrap import Comparison, Saving
 from .exact import FiniteProblem
 from .frontier import Frontier, Leaves
 from .merge import merge_frontiers
+from .sampling import sampling_frontier
 from .simulate import Play, walk
 from .studies import Study, study
 
@@ -16,6 +17,7 @@ __all__ = [
     "Study",
     "merge_frontiers",
     "omniscient",
+    "sampling_frontier",
     "single_models",
     "study",
     "walk",

@@ -117,7 +117,7 @@ def play(
     while pending:
         state = min(pending, key=int.bit_count)
         queries = np.sort(np.concatenate(pending.pop(state)))
-        moves, answers = _moves(strategy, estimator, outcomes, state, queries, np.full(len(queries), lam))
+        moves, answers = _moves(strategy, estimator, outcomes, state, queries)
         model = moves.at(lam, expensive_ties[queries])
         stop = model == STOP
         answer[queries[stop]] = answers[stop]
@@ -147,7 +147,7 @@ def decide(strategy: Strategy, beliefs: Beliefs, barred: Bools, lam: float, *, e
     """
     if (beliefs.ran | barred).all():
         return np.full(len(beliefs), STOP)
-    moves = _next_moves(strategy, replace(beliefs, barred=barred), np.full(len(beliefs), lam))
+    moves = _next_moves(strategy, replace(beliefs, barred=barred))
     return moves.at(lam, expensive_ties)
 
 
@@ -167,12 +167,8 @@ def walk(
         state = min(pending, key=int.bit_count)
         query, high, low = (np.concatenate(parts) for parts in zip(*pending.pop(state), strict=True))
         queries, row = np.unique(query, return_inverse=True)
-        held = free is not None and free != state.bit_count()
-        lowest = np.full(len(queries), lam if held else np.inf)
-        if not held:
-            np.minimum.at(lowest, row, low)
-        moves, answers = _moves(strategy, estimator, outcomes, state, queries, lowest)
-        if held:
+        moves, answers = _moves(strategy, estimator, outcomes, state, queries)
+        if free is not None and free != state.bit_count():
             moves = _always(moves.at(lam, np.zeros(len(queries), dtype=bool)))
         piece, model, high, low = _cut(row, high, low, moves)
         row, query, stop = row[piece], query[piece], model == STOP
@@ -183,68 +179,43 @@ def walk(
 
 
 def _moves(
-    strategy: Strategy,
-    estimator: Estimator,
-    outcomes: Outcomes,
-    state: int,
-    queries: Ints,
-    lowest: Floats,
+    strategy: Strategy, estimator: Estimator, outcomes: Outcomes, state: int, queries: Ints
 ) -> tuple[Moves, Ints]:
-    """Return what to do next with `queries` in `state`, at prices from `lowest`, and the model to keep on stopping."""
+    """Return what to do next with `queries` in `state`, and the model to keep on stopping."""
     m, ran = len(queries), _models_in(state, outcomes.k)
     if strategy.depth == state.bit_count() == 1:
         return _always(np.full(m, STOP)), np.full(m, ran.argmax())
     beliefs = ask(estimator, evidence_for(estimator, outcomes, ran), queries)
     answer = strategy.choose(beliefs) if state else np.full(m, STOP)
-    return _next_moves(strategy, beliefs, lowest), answer
+    return _next_moves(strategy, beliefs), answer
 
 
-def _next_moves(strategy: Strategy, beliefs: Beliefs, lowest: Floats) -> Moves:
-    """Return what to do next, at prices from `lowest`."""
+def _next_moves(strategy: Strategy, beliefs: Beliefs) -> Moves:
+    """Return what to do next."""
     calls = int(beliefs.ran.sum())
     # A live session may have been told of more models than the strategy would have run.
     if calls >= (strategy.depth or len(beliefs.ran)):
         return _always(np.full(len(beliefs), STOP))
+    moves = _in_parts(strategy, beliefs)
     # At this step a unit of cost is charged weight · λ, so that every breakpoint in λ moves by 1 / weight.
     weight = 1.0 if strategy.step_prices is None else strategy.step_prices[calls]
-    moves = _moves_at_once(strategy, beliefs, lowest * weight)
     return moves._replace(high=moves.high / weight, low=moves.low / weight)
 
 
-def _moves_at_once(strategy: Strategy, beliefs: Beliefs, lowest: Floats) -> Moves:
-    """Return the strategy's moves, which hold for prices from `lowest` upwards."""
-    size = _QUERIES_AT_ONCE
-    jobs = [
-        (rows[start : start + size], barred)
-        for rows, barred in _alike(strategy.hopeless(beliefs, lowest), len(beliefs))
-        for start in range(0, len(rows), size)
-    ]
-    if len(jobs) == 1:
-        return _moves_of_rows(strategy, beliefs, *jobs[0])
+def _in_parts(strategy: Strategy, beliefs: Beliefs) -> Moves:
+    """Return the strategy's moves, asked for a few queries at a time."""
+    starts = range(0, len(beliefs), _QUERIES_AT_ONCE)
+    if len(starts) == 1:
+        return strategy.moves(beliefs)
+
+    def moves_from(start: int) -> Moves:
+        moves = strategy.moves(beliefs.take(slice(start, start + _QUERIES_AT_ONCE)))
+        return moves._replace(row=moves.row + start)
+
     # NumPy lets go of the interpreter while it works, so threads share the processor's cores.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = list(pool.map(lambda job: _moves_of_rows(strategy, beliefs, *job), jobs))
-    moves = Moves(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
-    order = np.argsort(moves.row, kind="stable")
-    return Moves(moves.row[order], moves.model[order], moves.high[order], moves.low[order])
-
-
-def _moves_of_rows(strategy: Strategy, beliefs: Beliefs, rows: Ints, barred: Bools | None) -> Moves:
-    """Return the moves of some rows of the beliefs, none of which may run the models in `barred`, bool (k,)."""
-    part = beliefs.take(rows)
-    if barred is not None:
-        part = replace(part, barred=barred if part.barred is None else barred | part.barred)
-    moves = strategy.moves(part)
-    return moves._replace(row=rows[moves.row])
-
-
-def _alike(hopeless: Bools | None, m: int) -> list[tuple[Ints, Bools | None]]:
-    """Return the rows in groups that have the same hopeless models, with these."""
-    if hopeless is None:
-        return [(np.arange(m), None)]
-    patterns, group = np.unique(hopeless, axis=0, return_inverse=True)
-    by_group = np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1])
-    return list(zip(by_group, patterns, strict=True))
+        parts = list(pool.map(moves_from, starts))
+    return Moves(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 
 def _always(model: Ints) -> Moves:

@@ -120,13 +120,6 @@ class Strategy(ABC):
     def moves(self, beliefs: Beliefs) -> Moves:
         """Return what to do next with each query of the batch, on all of which the same models have run."""
 
-    def hopeless(self, beliefs: Beliefs, lam: Floats) -> Bools | None:
-        """Return the models that no plan worth taking at a price of `lam` (m,) or more has, bool (m, k).
-
-        None, the default, rules nothing out.
-        """
-        return None
-
     def choose(self, beliefs: Beliefs) -> Ints:
         """Return the model whose answer is kept when stopping: of those that ran, the one with the best estimate."""
         return np.where(beliefs.ran, beliefs.mean, -np.inf).argmax(axis=1)
@@ -348,10 +341,3 @@ def whole_numbers(order: Sequence[int] | None) -> tuple[int, ...] | None:
     if isinstance(order, str) or not np.iterable(order) or not all(isinstance(i, Integral) for i in order):
         raise TypeError(f"order must be a sequence of positions of models, whole numbers; got {order!r}.")
     return tuple(int(i) for i in order)
-
-
-def switch(name: str, value: bool) -> bool:
-    """Return an option that is on or off, and refuse anything else."""
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be True or False; got {value!r}.")
-    return bool(value)

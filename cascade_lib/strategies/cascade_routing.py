@@ -11,7 +11,7 @@ import numpy as np
 from ..estimators.base import Beliefs
 from ..outcomes import Outcomes
 from ..theory.maximum import subset_sums, subsets
-from .base import PlanningStrategy, Plans, open_to, switch, whole_numbers
+from .base import PlanningStrategy, Plans, open_to, whole_numbers
 
 
 class CascadeRouter(PlanningStrategy):
@@ -27,11 +27,6 @@ class CascadeRouter(PlanningStrategy):
     lookahead : int, optional
         How many models a plan may add to S. 1 is the *greedy* rule, which looks one call ahead. Default: no limit. It
         limits what is planned and not what is run: after each call there is a new plan.
-    prune : bool
-        Leave out, once something has run, every model whose own gain does not cover its cost at the lowest price that
-        matters. By the lemma on negative marginal gains this changes no decision. It saves time only where prices are
-        high and models many: most work goes into the first state, in which nothing has run and nothing is left out.
-        Values are rounded differently, so a tie at exactly the price asked for may fall to its other side.
     order : sequence of int, optional
         Positions of the models in the order in which the members of a plan run; a model that is left out never runs.
         Default: all, the cheapest expected first.
@@ -65,25 +60,15 @@ class CascadeRouter(PlanningStrategy):
         *,
         depth: int | None = None,
         lookahead: int | None = None,
-        prune: bool = False,
         order: Sequence[int] | None = None,
     ) -> None:
         self.depth, self.lookahead = _limit("depth", depth), _limit("lookahead", lookahead)
-        self.prune, self.order = switch("prune", prune), whole_numbers(order)
+        self.order = whole_numbers(order)
 
     @classmethod
     def suggested(cls, train: Outcomes, *, depth: int | None, ceiling: float) -> CascadeRouter:
         """Return the one with this depth."""
         return cls(depth=depth)
-
-    def hopeless(self, beliefs: Beliefs, lam: np.ndarray) -> np.ndarray | None:
-        """Return where running a model next would lose even at the price `lam`: by the lemma, no optimal set has it."""
-        if not (self.prune and beliefs.ran.any()):
-            return None
-        every = np.arange(len(beliefs.ran))
-        gain = beliefs.future(every).alone(beliefs.best) - beliefs.best[:, None]
-        # Where gain and price are equal up to rounding nothing is ruled out.
-        return gain < lam[:, None] * beliefs.cost * (1 - 1e-6)
 
     def plans(self, beliefs: Beliefs) -> Plans:
         """Return one plan for each set of models that may still run, the empty one included."""

@@ -1,6 +1,7 @@
 from .distributions import Atoms, Draws, Gaussian, JointGaussian, inverse_normal_loss
 from .envelope import Segments, at_price, hull, segments
 from .maximum import Law, clark_max, expected_max, expected_max_correlated, nested_expected_max, normal_draws
+from .sampling import RepeatedSampling, SamplingPlans
 
 __all__ = [
     "Atoms",
@@ -8,6 +9,8 @@ __all__ = [
     "Gaussian",
     "JointGaussian",
     "Law",
+    "RepeatedSampling",
+    "SamplingPlans",
     "Segments",
     "at_price",
     "clark_max",

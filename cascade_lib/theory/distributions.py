@@ -18,6 +18,7 @@ from scipy.special import erfcx, ndtr
 
 from .._arrays import Floats, Ints
 from .maximum import (
+    Law,
     Products,
     clark_max,
     expected_max,
@@ -41,7 +42,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
-class Gaussian:
+class Gaussian(Law):
     """Independent Gaussians: mean and spread, both of shape (m, k).
 
     Examples
@@ -88,7 +89,7 @@ class Gaussian:
 
 
 @dataclass(frozen=True, eq=False)
-class JointGaussian:
+class JointGaussian(Law):
     r"""Gaussians with covariances, valued with quasi-random draws that all queries and sets share.
 
     Parameters
@@ -171,7 +172,7 @@ class JointGaussian:
 
 
 @dataclass(frozen=True, eq=False)
-class Atoms:
+class Atoms(Law):
     r"""Independent laws of any shape: model i will be at one of A values, with known probabilities.
 
     Parameters
@@ -264,10 +265,10 @@ class Atoms:
         if m > size:
             parts = [slice(start, start + size) for start in range(0, m, size)]
             return np.concatenate([self.take(rows)._integrate(best[rows], products) for rows in parts])
-        flat = self.value.reshape(m, -1)
+        flat = self.value.reshape(m, k * atoms)
         order = flat.argsort(axis=1)
         grid = np.maximum(np.take_along_axis(flat, order, axis=1), best[:, None])
-        weight = np.take_along_axis(self.weight.reshape(m, -1), order, axis=1)
+        weight = np.take_along_axis(self.weight.reshape(m, k * atoms), order, axis=1)
         cdf = np.cumsum(np.where(order[:, None] // atoms == np.arange(k)[:, None], weight[:, None], 0.0), axis=2)
         # Divided by its last entry, a distribution function ends at exactly 1, and adds nothing from there on.
         cdf /= cdf[:, :, -1:]
@@ -280,7 +281,7 @@ class Atoms:
 
 
 @dataclass(frozen=True, eq=False)
-class Draws:
+class Draws(Law):
     """Joint laws of any shape: T scenarios, each with the future estimates of all models.
 
     Parameters

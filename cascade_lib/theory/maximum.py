@@ -11,9 +11,10 @@ sets of at most so many members are asked for, the others are left out and never
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cache, partial
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -34,40 +35,61 @@ _NODES = np.array([32, 48, 64, 96, 128, 192, 256])
 _FEW = 8
 # Numbers held at once, for speed (they stay in the cache) more than for memory.
 _AT_ONCE = 2_000_000
+# Each halves an interval that holds Weitzman's index: to the last bit of a number.
+_HALVINGS = 60
 
 Products = Callable[[Floats, Floats], Floats]
 
 
-class Law(Protocol):
-    """What is believed of the estimates that u models will have on m queries; `laws` has several.
+class Law(ABC):
+    """What is believed of the estimates that u models will have on m queries; `theory` has several.
 
-    `mean` is of shape (m, u); the methods answer for `best` of shape (m,) with finite entries or −∞.
+    A class of your own needs `mean`, `take`, `pick`, `sets` and `reach`. The other methods follow from these, and are
+    there to be replaced by faster ones. All answer for `best` of shape (m,), with finite entries or −∞.
     """
 
-    @property
-    def mean(self) -> Floats:
-        """Means of the future estimates."""
+    if TYPE_CHECKING:  # to a dataclass an inherited property would be the field's default
 
+        @property
+        def mean(self) -> Floats:
+            """Means of the future estimates, shape (m, u)."""
+
+    @abstractmethod
     def take(self, rows: slice | np.ndarray) -> Law:
         """Return the law for some of the queries."""
 
+    @abstractmethod
     def pick(self, models: slice | Ints) -> Law:
         """Return the law of some of the models, given by their positions."""
 
+    @abstractmethod
     def sets(self, best: Floats, most: int | None = None) -> Floats:
-        """Return the value of every set of at most `most` models, by default of any: shape (m, 2**u) or less."""
+        """Return E[max(best, max over the set)] for every set of models, or every one of at most `most`."""
 
-    def prefixes(self, best: Floats) -> Floats:
-        """Return the value of every prefix, shape (m, u + 1)."""
-
-    def alone(self, best: Floats) -> Floats:
-        """Return the value of every model by itself, shape (m, u)."""
-
+    @abstractmethod
     def reach(self) -> tuple[Floats, Floats]:
         """Return, for every model, numbers below and above which there is no mass that matters, both (m, u)."""
 
+    def prefixes(self, best: Floats) -> Floats:
+        """Return E[max(best, max over the prefix)] for every prefix, shape (m, u + 1)."""
+        whole = [self.pick(slice(0, size)).sets(best)[:, -1] for size in range(self.mean.shape[1] + 1)]
+        return np.column_stack(whole)
+
+    def alone(self, best: Floats) -> Floats:
+        """Return E[max(best, Q_i)] for every model by itself, shape (m, u)."""
+        return self.sets(best, most=1)[:, 1:]
+
     def reservation(self, price: ArrayLike) -> Floats:
-        """Return Weitzman's index of every model, shape (m, u)."""
+        r"""Return Weitzman's index of every model, shape (m, u): the z with :math:`E[(Q_i - z)^+]` = `price`."""
+        low, high = self.reach()
+        price = np.broadcast_to(np.asarray(price, dtype=float), low.shape)
+        # Below all mass the expectation is mean − z; above, it falls to zero.
+        below, level, above = self.mean - price, low, high
+        for _ in range(_HALVINGS):
+            middle = (level + above) / 2
+            gain = np.column_stack([self.alone(z)[:, i] - z for i, z in enumerate(middle.T)])
+            level, above = np.where(gain > price, middle, level), np.where(gain > price, above, middle)
+        return np.where(below <= low, below, (level + above) / 2)
 
 
 def subsets(u: int, most: int | None = None) -> Bools:
@@ -535,7 +557,7 @@ def products_of_sets(cdf: Floats, weight: Floats, most: int | None = None) -> Fl
             value[rows] = np.matmul(table, weight[rows].transpose(0, 2, 1))[:, :, 0]
         return value
     first, second = (_products(part) for part in (cdf[:, : u // 2], cdf[:, u // 2 :]))
-    value = np.matmul(second, (first * weight).transpose(0, 2, 1)).reshape(m, -1)
+    value = np.matmul(second, (first * weight).transpose(0, 2, 1)).reshape(m, 2**u)
     return value if most is None or listed == 2**u else value[:, sizes(u) <= most]
 
 
