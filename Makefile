@@ -33,7 +33,7 @@ test: $(READY)  ## unit tests, doctests, notebooks, the built book in a browser;
 	  if [ -n "$$failed" ]; then echo "make test failed in:$$failed"; exit 1; fi
 
 unit: $(READY)
-	$(PY) -m pytest -q -n auto --dist loadfile --doctest-modules tests cascade_lib --ignore tests/test_pages.py --ignore tests/test_lab.py
+	$(PY) -m pytest -q -n auto --dist loadfile --doctest-modules tests cascade_lib --ignore tests/test_pages.py --ignore tests/test_landing.py --ignore tests/test_lab.py
 
 # The lowest versions of what the library needs. Their own warnings about newer Pythons and parsers are not ours to see.
 LOWEST := _build/lowest
@@ -55,7 +55,7 @@ notebooks-test: $(READY)
 
 pages-test: $(READY)
 	$(PY) scripts/build_book.py _build/check
-	$(PY) -m pytest -q -n auto tests/test_pages.py tests/test_lab.py
+	$(PY) -m pytest -q -n auto tests/test_pages.py tests/test_landing.py tests/test_lab.py
 
 # Readers get a copy in standard Markdown, which JupyterLab may save over; it is written anew when the book changes.
 # Signed, it shows its explorers before any cell has run. The settings keep JupyterLab from asking for news.

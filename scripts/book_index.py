@@ -19,7 +19,7 @@ from myst_nb.core.variables import format_plain_text
 from pybtex.plugin import find_plugin
 from pybtex.richtext import Text
 
-from cascade_book.pages import with_minus
+from cascade_book.typeset import with_minus
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"

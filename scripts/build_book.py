@@ -41,12 +41,19 @@ def repository() -> str | None:
     return on_github(origin.stdout)
 
 
+def site(address: str) -> str:
+    """Return where the pages of a repository on GitHub are published, as its workflow does."""
+    owner, name = address.split("/")[-2:]
+    return f"https://{owner.lower()}.github.io/{name}/"
+
+
 def with_launch_buttons(config: str, address: str) -> str:
-    """Add buttons to a configuration that open a chapter of the repository at `address` on Binder and in Colab."""
+    """Add what only a repository at a known `address` has: buttons for Binder and Colab, and the site's address."""
     parsed = yaml.safe_load(config)
     # The theme's options are set here because those given to Sphinx replace all that Jupyter Book would pass on.
     options = parsed["sphinx"]["config"]["html_theme_options"]
     options |= {"repository_url": address, "repository_branch": PLAIN_BRANCH, "launch_buttons": LAUNCH}
+    parsed["sphinx"]["config"]["html_baseurl"] = site(address)
     return yaml.safe_dump(parsed, allow_unicode=True)
 
 

@@ -7,8 +7,11 @@ import re
 from collections.abc import Callable
 from textwrap import indent
 
-from book_index import BOOK, Index, Target
+from book_index import BOOK, ROOT, Index, Target
 from myst_blocks import CODE, CONFIG, MATH, TARGET, TERMS, TEXT, Block, blocks
+
+from cascade_book.citation import bibtex
+from cascade_book.map import Chapter, read_parts
 
 ROLE = re.compile(r"\{([\w:]+)\}`([^`]+)`")
 WITH_WORDS = re.compile(r"(.+?)\s*<(\S+)>", flags=re.S)
@@ -35,6 +38,11 @@ class PlainMarkdown:
             TARGET: lambda block: self._anchor(block.label),
             TERMS: lambda block: self._running(TERM.sub(r"**\1**: ", block.source)),
             "admonition": lambda block: self._quote(f"**{self._running(block.argument)}**", block),
+            "chapter-map": lambda _: list_of_chapters(read_parts(ROOT)),
+            "citation": lambda _: f"```bibtex\n{bibtex(ROOT / 'CITATION.cff')}\n```",
+            "div": lambda block: self.write(block.body),
+            "grid": lambda block: self.write(block.body),
+            "grid-item-card": lambda block: f"**{block.argument}**\n\n{self.write(block.body)}",
             "bibliography": lambda block: self.references(list(self.index.sources)),
             "eval-rst": lambda block: documented(block.body),
             "exercise": self._statement,
@@ -157,6 +165,17 @@ def on_one_line(text: str) -> str:
     return DISPLAY.sub(lambda found: f"{found[1]}$${' '.join(found[2].split())}$$", text)
 
 
+def list_of_chapters(parts: dict[str, list[Chapter]]) -> str:
+    """Return the chapters of each part as a list of links."""
+    return "\n".join(f"* *{part}:* {', '.join(map(link_to, chapters))}" for part, chapters in parts.items())
+
+
+def link_to(chapter: Chapter) -> str:
+    """Return a link to a chapter's own file."""
+    kind = "ipynb" if (ROOT / f"{chapter.file}.ipynb").exists() else "md"
+    return f"[{chapter.title}]({chapter.stem}.{kind})"
+
+
 def glossary(body: str) -> str:
     """Return a glossary as paragraphs that open with their terms."""
     entries = re.findall(r"((?:^\S.*\n)+)((?:^  .*\n?|^\n)+)", body, flags=re.M)
@@ -166,9 +185,11 @@ def glossary(body: str) -> str:
 
 
 def live_words(file: str) -> str:
-    """Return what a live figure says when it stands still; the figure needs a script, and Markdown has none."""
-    (words,) = re.findall(r'<p class="live-words">(.*?)</p>', (BOOK / file).read_text(encoding="utf-8"))
-    return html.unescape(words)
+    """Return what a live figure says when it stands still; it needs a script, and Markdown has none."""
+    found = re.search(r'<p class="live-words">(.*?)</p>', (BOOK / file).read_text(encoding="utf-8"))
+    if not found:
+        return "*(Here the built pages have something that computes in the browser.)*"
+    return html.unescape(found[1])
 
 
 def documented(body: str) -> str:

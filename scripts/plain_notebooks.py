@@ -20,7 +20,18 @@ from plain_markdown import PlainMarkdown
 FOLDED = {"remove-cell", "remove-input", "hide-cell", "hide-input"}
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-ONLY_IN_THE_PAGES = ("*.ipynb", "*.md", "*.bib", "*.toml", "vendor", "assets", "__pycache__", ".ipynb_checkpoints")
+ONLY_IN_THE_PAGES = (
+    "*.ipynb",
+    "*.md",
+    "*.bib",
+    "*.toml",
+    "vendor",
+    "assets",
+    "landing",
+    "templates",
+    "__pycache__",
+    ".ipynb_checkpoints",
+)
 
 FETCH_THE_BOOK = """\
 # A notebook that was opened alone, as in Colab, fetches the book that it is a part of. Elsewhere this does nothing.

@@ -45,4 +45,5 @@ def test_the_buttons_are_added_to_the_configuration():
     assert options.pop("repository_url") == "https://github.com/some-one/book"
     assert options.pop("repository_branch") == "notebooks"
     assert {"binderhub_url", "colab_url"} <= options.pop("launch_buttons").keys()
+    assert after["sphinx"]["config"].pop("html_baseurl") == "https://some-one.github.io/book/"
     assert after == before

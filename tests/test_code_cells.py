@@ -46,7 +46,8 @@ def defined(tree):
     """Return every name that some part of the code gives a meaning to, arguments of functions included."""
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     names |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
-    return names | {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    named = ast.FunctionDef | ast.ClassDef | ast.ExceptHandler
+    return names | {node.name for node in ast.walk(tree) if isinstance(node, named) and node.name}
 
 
 def names_from_nowhere(cells):

@@ -13,6 +13,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import execute_notebooks  # noqa: E402
+import plain_markdown  # noqa: E402
+from book_index import Index, read_pages  # noqa: E402
 from build_book import PLAIN_BRANCH  # noqa: E402
 
 
@@ -22,6 +24,15 @@ def test_the_example_prints_what_the_readme_says(capsys):
     assert len([line for line in example.splitlines() if line.strip()]) <= 12
     exec(compile(example, "README.md", "exec"), {})
     assert capsys.readouterr().out == printed
+
+
+def test_the_first_sentence_is_that_of_the_landing_page():
+    start = (ROOT / "book" / "index.md").read_text(encoding="utf-8")
+    sentence = plain_markdown.PlainMarkdown(Index(list(read_pages())), "index.md").write(
+        re.search(r":::\{div\} headline\n(.+?)\n:::", start, flags=re.S)[1]
+    )
+    (headline,) = re.findall(r"^\*\*(.+?)\*\*", README, flags=re.S | re.M)
+    assert f"{' '.join(headline.split())}." == " ".join(sentence.split())
 
 
 def test_the_figure_comes_from_the_notebook():

@@ -1,111 +1,99 @@
-"""What the built pages need beyond the theme: folded proofs, one minus sign, and a few icons in place of thousands.
+"""A Sphinx extension for what pages need beyond the theme: map, citation, footer, and words for shared links."""
 
-An extension of Sphinx, named in `_config.yml`.
-"""
-
-from __future__ import annotations
-
-import re
-import shutil
-from collections.abc import Iterator
+import subprocess
+import tomllib
+from html import escape
 from pathlib import Path
-from urllib.parse import quote
+from typing import Any
 
 from docutils import nodes
+from markupsafe import Markup
 from sphinx.application import Sphinx
+from sphinx.config import Config
+from sphinx.util.docutils import SphinxDirective
 
-# A proof with more characters than this, some ten lines, is folded.
-_LONG_PROOF = 900
-_HYPHEN_BEFORE_NUMBER = re.compile(r"(?<![\w.)\]%-])-(?=[\d.∞])")
-_INTERVAL = re.compile(r"\[[^\]]{1,12}, [^\]]{1,12}\]$")
-_CELL = re.compile(r"(<t[dh][^>]*>)([^<]*)(</t[dh]>)")
-# What the theme loads for its icons: two styles, a script of 1.5 MB, and fonts that no page on disk may read.
-_FONT_AWESOME = re.compile(r"\s*<(?:link|script)[^>]*/vendor/fontawesome/[^>]*>(?:</script>)?")
-_ICON_CLASS = re.compile(r"\b(fa[srb]|fa-solid|fa-regular|fa-brands) (fa-[a-z0-9-]+)")
-_ICON = re.compile(r'"?([a-z0-9-]+)"?:\[(\d+),(\d+),\[[^\]]*\],"[0-9a-f]+","([^"]+)"\]')
-_PACKS = {"fab": "github", "fa-brands": "github", "far": "", "fa-regular": "", "fas": "bars", "fa-solid": "bars"}
+from .citation import bibtex
+from .map import map_of_chapters, read_parts
+
+ROOT = Path(__file__).resolve().parents[2]
+COVER = "_static/frontier.png"
+LONGEST = 200  # characters of a description that are shown where links are shared
 
 
-def with_minus(text: str) -> str:
-    """Return a text with a true minus sign in place of each hyphen before a number.
+class ChapterMap(SphinxDirective):
+    """The map of the chapters."""
 
-    Examples
-    --------
-    >>> with_minus("-0.2 [-1.0, 0.5], vote-5, 2024-05-17, 1e-05")
-    '−0.2 [−1.0, 0.5], vote-5, 2024-05-17, 1e-05'
-    """
-    return _HYPHEN_BEFORE_NUMBER.sub("−", text)
+    def run(self) -> list[nodes.Node]:
+        """Draw it from the table of contents."""
+        self.env.note_dependency("_toc.yml")
+        return [nodes.raw("", map_of_chapters(read_parts(Path(self.env.srcdir))), format="html")]
 
 
-def on_resolved(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Fold long proofs, and write the numbers that cells have computed with a true minus sign."""
-    for proof in list(doctree.findall(_is_proof)):
-        if len(proof.astext()) > _LONG_PROOF:
-            _fold(proof)
-    for number in doctree.findall(lambda node: "pasted-text" in getattr(node, "attributes", {}).get("classes", [])):
-        for text in list(number.findall(nodes.Text)):
-            text.parent.replace(text, nodes.Text(with_minus(text.astext())))
-        if _INTERVAL.search(number.astext()):
-            number["classes"].append("interval")
+class Citation(SphinxDirective):
+    """What to cite, as BibTeX to copy."""
+
+    def run(self) -> list[nodes.Node]:
+        """Take it from the citation file."""
+        text = bibtex(ROOT / "CITATION.cff")
+        return [nodes.literal_block(text, text, language="bibtex")]
 
 
-def _is_proof(node: nodes.Node) -> bool:
-    return isinstance(node, nodes.admonition) and "proof" in node["classes"]
+def footer() -> str:
+    """Return version, date of the last commit, if git knows one, and licence."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    date = last_commit()
+    parts = [f"{project['name']} {project['version']}", *([date] if date else []), f"{project['license']} licence"]
+    return f'<p class="edition">{" · ".join(escape(part) for part in parts)}</p>'
 
 
-def _fold(proof: nodes.Element) -> None:
-    """Put a proof into a disclosure, whose summary takes the place of its first word."""
-    first = next(iter(proof.findall(nodes.Text)))
-    first.parent.replace(first, nodes.Text(first.astext().removeprefix("Proof. ")))
-    place = proof.parent.index(proof)
-    proof.parent.insert(place + 1, nodes.raw("", "</details>", format="html"))
-    proof.parent.insert(place, nodes.raw("", '<details class="folded-proof"><summary>Proof</summary>', format="html"))
+def last_commit() -> str:
+    """Return the day of the commit that is built, or nothing if git does not know."""
+    call = ["git", "-C", str(ROOT), "log", "-1", "--format=%cs"]
+    try:
+        return subprocess.run(call, capture_output=True, text=True).stdout.strip()
+    except FileNotFoundError:
+        return ""  # no git: an unpacked archive
 
 
-def on_finished(app: Sphinx, exception: Exception | None) -> None:
-    """Go through all pages once they have been written."""
-    if exception is not None or app.builder.format != "html":
-        return
-    output = Path(app.outdir)
-    pages = {path: path.read_text(encoding="utf-8") for path in sorted(output.rglob("*.html"))}
-    used = {(match[1], match[2]) for page in pages.values() for match in _ICON_CLASS.finditer(page)}
-    (script,) = output.glob("_static/vendor/fontawesome/*/js/all.min.js")
-    styles = output / "_static" / "icons.css"
-    styles.write_text("".join(icon_styles(used, script.read_text(encoding="utf-8"))), encoding="utf-8")
-    shutil.rmtree(script.parents[2])
-    for path, page in pages.items():
-        root = "../" * (len(path.relative_to(output).parts) - 1)
-        link = f'\n<link rel="stylesheet" href="{root}_static/icons.css" />'
-        page = _FONT_AWESOME.sub("", page).replace("</head>", f"{link}\n</head>", 1)
-        path.write_text(_CELL.sub(lambda cell: cell[1] + with_minus(cell[2]) + cell[3], page), encoding="utf-8")
+def description(page: nodes.document) -> str:
+    """Return the beginning of the first paragraph that needs no mathematics to be read."""
+    for paragraph in page.findall(nodes.paragraph):
+        text = " ".join(paragraph.astext().split())
+        if text and not list(paragraph.findall(nodes.math)):
+            return text if len(text) <= LONGEST else text[:LONGEST].rsplit(" ", 1)[0].rstrip(",;:") + " …"
+    return ""
 
 
-def icon_styles(used: set[tuple[str, str]], script: str) -> Iterator[str]:
-    """Yield a style for every icon in use, which is drawn as a mask so that it takes the colour of the text."""
-    packs = [
-        {name: (width, height, path) for name, width, height, path in _ICON.findall(part)}
-        for part in script.split('"use strict"')
-    ]
-    yield ":is(.fas, .far, .fab, .fa-solid, .fa-regular, .fa-brands) { display: inline-block; width: 1em; height: 1em;"
-    yield " vertical-align: -0.125em; background: currentColor; mask: var(--icon) center / contain no-repeat; }\n"
-    yield ".fa-lg { font-size: 1.25em; }\n"
-    for prefix, name in sorted(used):
-        known = name.removeprefix("fa-")
-        found = [pack[known] for pack in packs if known in pack and _is_pack(pack, prefix)]
-        if found:  # else it is a size, such as fa-lg
-            width, height, path = found[0]
-            svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"><path d="{path}"/></svg>'
-            yield f'.{prefix}.{name} {{ --icon: url("data:image/svg+xml,{quote(svg)}"); }}\n'
+def tags(title: str, text: str, address: str, page: str) -> str:
+    """Return the tags that say what a shared link leads to; addresses only if the site's own is known."""
+    named = {"og:type": "article", "og:title": title}
+    if text:
+        named["og:description"] = text
+    if address:
+        named |= {"og:url": f"{address}{page}.html", "og:image": f"{address}{COVER}"}
+    lines = [f'<meta property="{name}" content="{escape(value)}" />' for name, value in named.items()]
+    lines.append(f'<meta name="twitter:card" content="{"summary_large_image" if address else "summary"}" />')
+    if text:
+        lines.append(f'<meta name="description" content="{escape(text)}" />')
+    return "\n".join(lines)
 
 
-def _is_pack(pack: dict[str, tuple[str, str, str]], prefix: str) -> bool:
-    """Whether a pack is that of a prefix: brands have a sign that no other has, and so have the solid ones."""
-    signs = {sign for sign in ("github", "bars") if sign in pack}
-    return signs == ({_PACKS[prefix]} - {""})
+def add_footer(app: Sphinx, config: Config) -> None:
+    """Give the theme its footer."""
+    config.html_theme_options["extra_footer"] = footer()
+
+
+def add_tags(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
+    """Describe every page that has a text."""
+    if doctree is not None:
+        title = Markup(context["title"]).striptags()
+        context["metatags"] += tags(title, description(doctree), app.config.html_baseurl, page)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Tell Sphinx what to call."""
-    app.connect("doctree-resolved", on_resolved)
-    app.connect("build-finished", on_finished)
+    """Tell Sphinx what is here."""
+    app.add_directive("chapter-map", ChapterMap)
+    app.add_directive("citation", Citation)
+    app.connect("config-inited", add_footer)
+    app.connect("html-page-context", add_tags)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -75,3 +75,9 @@ def with_interval(runs, digits=1):
     ends = np.quantile(runs[1:], [0.025, 0.975])
     value, low, high = (round(x, digits) + 0.0 for x in (runs[0], *ends))
     return f"{value:+.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]".replace("-", "−")
+
+
+def split_as_share(values, ratio=1.0):
+    """Write the mean share over random splits of one pool with its interval, like “12% [10%, 14%]”."""
+    mean, half = float(np.mean(values)), split_margin(values, ratio)
+    return f"{mean:.0%} [{mean - half:.0%},\u00a0{mean + half:.0%}]".replace("-", "−")
