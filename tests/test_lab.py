@@ -16,7 +16,7 @@ from nbformat import read
 from nbformat.sign import NotebookNotary
 from plain_notebooks import write_book
 
-NEEDED = "01_one_question.ipynb", "05_supermodels.ipynb", "15_pandora.ipynb"
+NEEDED = "01_one_question.ipynb", "05_supermodels.ipynb", "06_cascading.ipynb"
 PATIENCE = 180  # seconds until something that should happen is given up
 EXPLORER = ".jp-OutputArea-output img[alt]:not([alt=''])"
 SLIDER = ".jp-OutputArea-output .noUi-handle"
@@ -140,7 +140,7 @@ def moved(browser):
 
 def test_sliders_move_before_any_cell_has_run_once_the_notebook_is_trusted(browser, lab):
     _, folder, data = lab
-    name = "15_pandora.ipynb"
+    name = "06_cascading.ipynb"
     NotebookNotary(data_dir=str(data)).sign(read(folder / name, as_version=4))
     opened(browser, lab, name)
     moved(browser)

@@ -379,7 +379,7 @@ handle.scrollIntoView({ block: "center", behavior: "instant" });
 
 def at_rest(element):
     before = element.rect
-    time.sleep(0.3)
+    time.sleep(1)
     return element.rect == before
 
 
