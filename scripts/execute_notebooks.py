@@ -1,7 +1,7 @@
 """Execute notebooks in place, two at a time, so that executing them twice gives the same bytes.
 
 Usage: python scripts/execute_notebooks.py [NOTEBOOK ...]      (default: all in book/)
-The README's figure is taken from the chapter that draws it.
+The README's figure and the landing page's are taken from the chapters that draw them.
 """
 
 import base64
@@ -22,11 +22,13 @@ WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 AT_ONCE = 2
 README_FIGURE = ("04_optimal_routing.ipynb", "fig-real-frontier", BOOK / "images" / "frontier.png")
+LIVE_FIGURE = ("11_local_pool.ipynb", BOOK / "images" / "budget.html")
 
 
 def execute(path: Path) -> None:
     """Execute one notebook with its own fresh kernel and write it back."""
     notebook = nbformat.read(path, as_version=4)
+    notebook.metadata.pop("widgets", None)  # a notebook that has no widgets any more must not keep their state
     client = NotebookClient(
         notebook,
         timeout=300,
@@ -97,6 +99,13 @@ def figure(notebook: nbformat.NotebookNode, name: str) -> bytes:
     raise LookupError(f"no cell draws a figure named {name}")
 
 
+def live_figure(notebook: nbformat.NotebookNode) -> str:
+    """Return the HTML of the live figure that a notebook shows."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    shown = ["".join(output.get("data", {}).get("text/html", "")) for output in outputs]
+    return next(text for text in shown if text.startswith('<div class="live-figure">'))
+
+
 def execute_all(paths: list[Path]) -> bool:
     """Execute the notebooks; report each failure by name, and return whether there was none.
 
@@ -127,7 +136,11 @@ if __name__ == "__main__":
     chosen = [Path(name) for name in sys.argv[1:]] or sorted(BOOK.glob("*.ipynb"))
     if not execute_all(chosen):
         sys.exit(1)
+    done = [path.resolve() for path in chosen]
     chapter, name, picture = README_FIGURE
-    if BOOK / chapter in [path.resolve() for path in chosen]:
+    if BOOK / chapter in done:
         picture.parent.mkdir(exist_ok=True)
         picture.write_bytes(figure(nbformat.read(BOOK / chapter, as_version=4), name))
+    chapter, page = LIVE_FIGURE
+    if BOOK / chapter in done:
+        page.write_text(live_figure(nbformat.read(BOOK / chapter, as_version=4)) + "\n", encoding="utf-8")

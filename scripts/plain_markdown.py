@@ -1,5 +1,6 @@
 """MyST text as standard Markdown: numbers filled in, statements in quotes, proofs folded, references as links."""
 
+import html
 import importlib
 import inspect
 import os
@@ -50,13 +51,13 @@ class PlainMarkdown:
             "div": lambda block: self.write(block.body),
             "grid": lambda block: self.write(block.body),
             "grid-item-card": lambda block: f"**{block.argument}**\n\n{self.write(block.body)}",
-            "raw": lambda _: "*(Here the built pages have something that computes in the browser.)*",
             "command-help": lambda block: f"```text\n{command_help(*block.argument.split())}\n```",
             "bibliography": lambda block: self.references(list(self.index.sources)),
             "eval-rst": lambda block: documented(block.body),
             "exercise": self._statement,
             "figure": self._figure,
             "glossary": lambda block: self._running(glossary(block.body)),
+            "raw": lambda block: live_words(block.options["file"]),
             "prf:proof": lambda block: self._folded(f"Proof{self._title(block)}", block),
             "solution": lambda block: self._folded(f"Solution to {self.index.target(block.argument).words}", block),
         }
@@ -191,6 +192,14 @@ def glossary(body: str) -> str:
     return "\n\n".join(
         f"**{', '.join(terms.split(chr(10))[:-1])}.** {inspect.cleandoc(meaning)}" for terms, meaning in entries
     )
+
+
+def live_words(file: str) -> str:
+    """Return what a live figure says when it stands still; it needs a script, and Markdown has none."""
+    found = re.search(r'<p class="live-words">(.*?)</p>', (BOOK / file).read_text(encoding="utf-8"))
+    if not found:
+        return "*(Here the built pages have something that computes in the browser.)*"
+    return html.unescape(found[1])
 
 
 def documented(body: str) -> str:

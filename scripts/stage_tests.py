@@ -21,7 +21,7 @@ def _ask_for_finer_steps(box):
     button = box.children[-1]
     button.click()
     assert button not in box.children, "the button has not swapped the stored frames for a figure drawn on demand"
-    *sliders, picture, _ = box.children
+    *sliders, _busy, picture, _, _back = box.children
     for slider in sliders:
         seen = set()
         for place in (0, len(slider.options) // 2, len(slider.options) - 1):

@@ -16,11 +16,16 @@ from nbformat import read
 from nbformat.sign import NotebookNotary
 from plain_notebooks import write_book
 
-NEEDED = "01_one_question.ipynb", "05_supermodels.ipynb", "15_pandora.ipynb"
+NEEDED = "01_one_question.ipynb", "05_supermodels.ipynb", "06_cascading.ipynb"
 PATIENCE = 180  # seconds until something that should happen is given up
 EXPLORER = ".jp-OutputArea-output img[alt]:not([alt=''])"
 SLIDER = ".jp-OutputArea-output .noUi-handle"
 FRAME = ".jp-OutputArea-output .widget-image"
+# The command runs the notebook in front, and runs nothing as long as that has no kernel.
+READY = """
+const { currentWidget } = window.jupyterapp.shell;
+return currentWidget?.sessionContext?.session?.kernel?.status === "idle";
+"""
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +140,7 @@ def moved(browser):
 
 def test_sliders_move_before_any_cell_has_run_once_the_notebook_is_trusted(browser, lab):
     _, folder, data = lab
-    name = "15_pandora.ipynb"
+    name = "06_cascading.ipynb"
     NotebookNotary(data_dir=str(data)).sign(read(folder / name, as_version=4))
     opened(browser, lab, name)
     moved(browser)
@@ -143,7 +148,9 @@ def test_sliders_move_before_any_cell_has_run_once_the_notebook_is_trusted(brows
 
 def test_it_runs_from_top_to_bottom_and_its_slider_moves(browser, lab):
     opened(browser, lab, "01_one_question.ipynb")
-    browser.execute_script("return window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    until(lambda: browser.execute_script(READY), "the notebook never had a kernel that waits for work")
+    browser.execute_script("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    until(lambda: "[*]" in "".join(texts(browser, ".jp-InputPrompt")), "no cell has begun to run")
     until(lambda: all_of(browser, SLIDER), "the explorer's cell did not run")
     until(lambda: not re.search(r"\[\*\]", "".join(texts(browser, ".jp-InputPrompt"))), "it did not end")
     assert "Error" not in "".join(texts(browser, ".jp-OutputArea-output[data-mime-type*='error']"))

@@ -8,6 +8,7 @@ import hashlib
 import http.server
 import re
 import threading
+import time
 from pathlib import Path
 
 import nbformat
@@ -319,7 +320,10 @@ def test_it_fits_on_paper(opened):
             ".filter(e => e.checkVisibility() && e.scrollWidth > e.clientWidth + 1).map(e => e.textContent)"
         )
         assert not cut_off
-        controls = ".cascade-explorer [role=slider], .cascade-explorer button, .bd-sidebar-primary, .prev-next-footer"
+        controls = (
+            ".cascade-explorer [role=slider], .cascade-explorer button, .live-figure input, .bd-sidebar-primary,"
+            " .prev-next-footer"
+        )
         assert not [element for element in opened.find_elements("css selector", controls) if element.is_displayed()]
     finally:
         opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
@@ -393,3 +397,100 @@ def test_every_slider_moves_its_figure(opened):
             now, most = (float(handle.get_attribute(f"aria-value{what}")) for what in ("now", "max"))
             handle.send_keys(Keys.ARROW_LEFT if now >= most else Keys.ARROW_RIGHT)
             WebDriverWait(opened, 10).until(lambda _, e=explorer, b=before: visible(e) not in (b, None))
+
+
+# Go through all places of the slider of a live figure, and say what each of them shows.
+EVERY_PLACE = """
+const [figure] = arguments, slider = figure.querySelector("input");
+return Array.from({ length: Number(slider.max) + 1 }, (_, place) => {
+  slider.value = place;
+  slider.dispatchEvent(new Event("input"));
+  const [value, words] = ["output", ".live-words"].map((part) => figure.querySelector(part).textContent);
+  const drawn = [...figure.querySelectorAll("svg")].map((panel) => panel.outerHTML).join();
+  return { value, words, drawn, spoken: slider.getAttribute("aria-valuetext") };
+});
+"""
+
+
+def live_figures(browser):
+    return browser.find_elements("css selector", ".live-figure")
+
+
+def test_every_place_of_a_live_figure_shows_something_of_its_own(opened):
+    for figure in live_figures(opened):
+        shown = opened.execute_script(EVERY_PLACE, figure)
+        assert len({each["value"] for each in shown}) == len(shown) >= 100
+        assert all(each["spoken"] == each["value"] for each in shown)
+        assert len({each["words"] for each in shown}) >= 3  # an order of models, say, changes seldom
+        assert len({each["drawn"] for each in shown}) >= len(shown) / 2  # policies for nearby budgets may be the same
+        assert not re.search("undefined|NaN", "".join(each["drawn"] + each["words"] for each in shown))
+
+
+def test_a_live_figure_can_be_used_with_keys_and_pointer(opened):
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    for figure in live_figures(opened):
+        slider, value = (figure.find_element("css selector", part) for part in ("input", "output"))
+        assert slider.get_attribute("aria-label")
+        assert slider.size["height"] >= 24
+        slider.send_keys(Keys.HOME)
+        first = value.text
+        slider.send_keys(Keys.ARROW_RIGHT)
+        second = value.text
+        slider.send_keys(Keys.END)
+        assert len({first, second, value.text}) == 3
+        for handle in figure.find_elements("css selector", "[data-drag]"):
+            opened.execute_script(TO_THE_MIDDLE, slider, handle)
+            WebDriverWait(opened, 10).until(lambda _, h=handle: at_rest(h))  # pictures above may still arrive
+            middle = value.text
+            aside = {"x": (40, 0), "y": (0, 40), "xy": (40, -20)}[handle.get_attribute("data-drag")]
+            ActionChains(opened).click_and_hold(handle).move_by_offset(*aside).release().perform()
+            assert value.text != middle
+
+
+TO_THE_MIDDLE = """
+const [slider, handle] = arguments;
+slider.value = slider.max / 2;
+slider.dispatchEvent(new Event("input"));
+handle.scrollIntoView({ block: "center", behavior: "instant" });
+"""
+
+
+def at_rest(element):
+    before = element.rect
+    time.sleep(1)
+    return element.rect == before
+
+
+def test_a_live_figure_tells_the_values_under_the_pointer_and_at_the_focus(opened):
+    for figure in live_figures(opened):
+        for panel in figure.find_elements("css selector", "svg[role=img]"):
+            assert panel.get_attribute("aria-label")
+            if panel.get_attribute("tabindex"):
+                opened.execute_script("arguments[0].blur(); arguments[0].focus()", panel)
+                tips = [tip.text for tip in figure.find_elements("css selector", ".live-tip") if tip.is_displayed()]
+                assert len(tips) == 1
+                assert re.search(r"\d", tips[0])
+
+
+def test_a_live_figure_has_the_ink_of_the_page(opened):
+    same = (
+        "const figures = [...document.querySelectorAll('.live-figure')], root = document.documentElement.dataset;"
+        "const before = root.theme, ink = (element) => getComputedStyle(element).color; root.theme = 'dark';"
+        "const found = figures.map(figure => ink(figure.querySelector('svg text')) === ink(document.body));"
+        "root.theme = before; return found"
+    )
+    assert all(opened.execute_script(same))
+
+
+def test_live_figures_move_in_pages_opened_from_a_folder(browser, page):
+    if not soup(page).select(".live-figure"):
+        pytest.skip("this page has no live figure")
+    browser.get_log("browser")
+    browser.get(page.as_uri())
+    for figure in live_figures(browser):
+        assert len({each["drawn"] for each in browser.execute_script(EVERY_PLACE, figure)}) > 1
+    complaints = [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    assert not [message for message in complaints if "/webfonts/" not in message]  # a folder may not lend fonts

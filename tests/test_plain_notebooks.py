@@ -230,6 +230,11 @@ def test_exercises_are_numbered_and_solutions_folded(folder):
     assert text.count("<details>") == text.count("</details>") == len(proofs) + len(numbers)
 
 
+def test_a_live_figure_in_a_page_of_markdown_leaves_its_words(folder):
+    text = text_of(folder / "index.md")
+    assert re.search(r"^With 150 tokens a text, cascade routing spends \d+ and", text, flags=re.M)
+
+
 def test_labelled_formulas_bear_their_numbers(folder):
     tags = re.findall(r"\\tag\{(\d+)\}", "\n".join(text_of(folder / name) for name in SOURCES))
     assert tags == [str(number + 1) for number in range(len(tags))]

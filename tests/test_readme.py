@@ -42,6 +42,13 @@ def test_the_figure_comes_from_the_notebook():
     assert picture.read_bytes() == execute_notebooks.figure(notebook, name)
 
 
+def test_the_landing_page_shows_the_live_figure_of_its_notebook():
+    chapter, page = execute_notebooks.LIVE_FIGURE
+    notebook = nbformat.read(ROOT / "book" / chapter, as_version=4)
+    assert page.read_text(encoding="utf-8") == execute_notebooks.live_figure(notebook) + "\n"
+    assert f":file: {page.relative_to(ROOT / 'book').as_posix()}" in (ROOT / "book" / "index.md").read_text("utf-8")
+
+
 PLAIN = f"../../blob/{PLAIN_BRANCH}/"  # from a README on GitHub: the same repository's plain notebooks
 
 

@@ -4,8 +4,8 @@ All frames are drawn beforehand and put into a stack of images; slider and stack
 some kilobytes a frame and nothing else, so an explorer never waits, and looks the same for every reader. With two
 sliders there is a stack of stacks: the first slider picks a row of frames, the second a frame in every row.
 
-Where a kernel runs, a button swaps the stack for a figure that is drawn anew at finer steps. A built page has no
-kernel, and its style sheet hides the button.
+Where a kernel runs, a button swaps the stack for a figure that is drawn anew at finer steps, and another one swaps it
+back. A built page has no kernel, and its style sheet hides the button.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ MOST_FRAMES = 250
 T = TypeVar("T")
 _COLOURS = 48
 _DPI = 110
+_BUSY = "<style>.cascade-explorer-live { opacity: 0.4; }</style>computing…"
+_LIVE_DPI = 80  # drawn anew with every move, so speed counts, and a running kernel need not save bytes
 
 
 def explorer(
@@ -212,37 +214,52 @@ def _with_finer(
     button = widgets.Button(description="finer steps", tooltip="Draw anew between these steps, with the running kernel")
     button.add_class("cascade-explorer-finer")
 
+    stored = (*box.children, button)
+
     def swap(_: widgets.Button) -> None:
-        button.disabled = True  # the first figure may take seconds
         fine = []
         for slider, old, new, unit in zip(sliders, coarse, finer, units, strict=True):
             nearest = int(np.abs(np.subtract(new, old[slider.index])).argmin())
             fine.append(_slider(new, slider.description, unit, nearest))
-        box.children = (*fine, _on_demand(draw, fine, finer), words)
+        back = widgets.Button(description="stored steps", tooltip="Back to the figures that need no kernel")
+        back.add_class("cascade-explorer-stored")
+        back.on_click(lambda _: setattr(box, "children", stored))
+        busy = widgets.HTML()
+        picture, show = _on_demand(draw, fine, finer, busy)
+        box.children = (*fine, busy, picture, words, back)
+        show()
 
     button.on_click(swap)
-    box.children += (button,)
+    box.children = stored
     return box
 
 
 def _on_demand(
-    draw: Callable[..., Figure], sliders: Sequence[widgets.SelectionSlider], values: Sequence[Sequence[float]]
-) -> widgets.Image:
-    """Return a figure that the kernel draws whenever a slider is released, and keeps for the next visit."""
+    draw: Callable[..., Figure],
+    sliders: Sequence[widgets.SelectionSlider],
+    values: Sequence[Sequence[float]],
+    busy: widgets.HTML,
+) -> tuple[widgets.Image, Callable[..., None]]:
+    """Return a figure that the kernel draws whenever a slider is released, and keeps for the next visit.
+
+    While it draws, `busy` says so and the figure is pale.
+    """
 
     @functools.cache
     def frame(*places: int) -> bytes:
-        return _frame(draw(*(each[place] for each, place in zip(values, places, strict=True))))
+        return _drawn(draw(*(each[place] for each, place in zip(values, places, strict=True))), _LIVE_DPI)
 
     def show(*_: object) -> None:
+        busy.value = _BUSY
         picture.value = frame(*(slider.index for slider in sliders))
+        busy.value = ""
 
     picture = widgets.Image(format="png", layout=_wide())
+    picture.add_class("cascade-explorer-live")
     for slider in sliders:
         slider.continuous_update = False
         slider.observe(show, "index")
-    show()
-    return picture
+    return picture, show
 
 
 def _numbers(name: str, values: Sequence[Any]) -> list[float]:
@@ -257,11 +274,17 @@ def _shown(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
+def _drawn(figure: Figure, dpi: int) -> bytes:
+    """Return a figure as a PNG, and close it."""
+    raw = io.BytesIO()
+    figure.savefig(raw, format="png", dpi=dpi)
+    plt.close(figure)
+    return raw.getvalue()
+
+
 def _frame(figure: Figure) -> bytes:
     """Return a figure as a small PNG with few colours, and close it."""
-    raw, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(raw, format="png", dpi=_DPI)
-    plt.close(figure)
+    raw, small = io.BytesIO(_drawn(figure, _DPI)), io.BytesIO()
     # Rounds of k-means keep a colour that covers few pixels, such as a marker's, from drifting to its neighbours.
     image = Image.open(raw).convert("RGB").quantize(_COLOURS, kmeans=3, dither=Image.Dither.NONE)
     image.save(small, format="png", optimize=True)
