@@ -260,12 +260,12 @@ STILL = (
 )
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_everybody_can_use_it(opened, theme):
-    opened.execute_script(f"if (!window.axe) {{ {AXE}; {STILL} }}")
+def grave_faults(browser, theme):
+    """Return what axe finds serious or critical on the open page in a theme."""
+    browser.execute_script(f"if (!window.axe) {{ {AXE}; {STILL} }}")
     # The theme changes nothing but colours, and these take the longest to look at.
     rules = "{runOnly: ['color-contrast']}" if theme == "dark" else "{resultTypes: ['violations']}"
-    found = opened.execute_async_script(
+    return browser.execute_async_script(
         "const [theme, done] = arguments, root = document.documentElement.dataset, before = root.theme;"
         "const said = node => [node.target.join(' '), (node.any[0] || node.all[0] || node.none[0] || {}).message];"
         f"root.theme = theme; axe.run(document, {rules}).then(({{violations}}) => {{"
@@ -273,7 +273,20 @@ def test_everybody_can_use_it(opened, theme):
         "  done(grave.map(v => [v.id, ...v.nodes.slice(0, 3).map(said)]))})",
         theme,
     )
-    assert not found
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_everybody_can_use_it(opened, theme):
+    assert not grave_faults(opened, theme)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(
+    "address", ["prf-prf.html", "genindex.html", "search.html", f"book/{PAGES[0].name}?highlight=the"]
+)
+def test_everybody_can_use_lists_the_search_and_what_it_marks(browser, site, address, theme):
+    browser.get(f"{site}/{address}")
+    assert not grave_faults(browser, theme)
 
 
 def test_no_formula_is_a_stop_of_the_tab_key(opened):

@@ -72,6 +72,7 @@
     document.head.append(script);
   };
   window.addEventListener("load", () => {
+    if (!window.IntersectionObserver) return load();
     const near = new IntersectionObserver((entries) => entries.some((each) => each.isIntersecting) && load(), {
       rootMargin: "1200px",
     });
