@@ -8,7 +8,10 @@ could not be written; 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import hashlib
+import math
 import os
+import shlex
 import sys
 import warnings
 from collections.abc import Sequence
@@ -18,6 +21,7 @@ import pandas as pd
 
 from ._columns import DATES, held, is_text
 from .deploy.policy import Policy
+from .evaluation._findings import wrapped
 from .evaluation.baselines import omniscient, single_models
 from .evaluation.studies import Study, candidates, study
 from .logs import read_log
@@ -44,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The words after the program's name. Default: those that it was started with.
     """
     options = _parser().parse_args(arguments)
+    options.words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always")
@@ -95,7 +100,7 @@ def fit(options: argparse.Namespace) -> None:
     except ValueError as error:
         among = f"On the {len(result.calibration)} queries that policies are fitted on"
         raise CommandError(REQUEST, f"{among}, {error} `frontier` shows what each strategy reaches.") from None
-    print(*result.words, policy, sep="\n")
+    print(*map(wrapped, result.words), policy, sep="\n")
     print(f"on held-out queries: {policy.play(result.test, seed=options.seed)}")
     _save(policy, options.output)
 
@@ -104,9 +109,34 @@ def report(options: argparse.Namespace) -> None:
     """Write everything that can be said of a log into one HTML file."""
     from .evaluation.report import to_html
 
-    result = _study(options)
-    _write(options.output, to_html(result, title=f"Routing and cascading: {Path(options.log).name}"))
-    print(*result.words, sep="\n")
+    pool = _pool(options)
+    log = Path(options.log)
+    source = {
+        "Log": log.name,
+        "SHA-256": hashlib.sha256(log.read_bytes()).hexdigest(),
+        "Command": shlex.join(["cascade-lib", *options.words]),
+    }
+    result = _study(options, pool)
+    budget, per_day = result.first_budget, options.queries_per_day
+    step = _fit_command(options, result, budget) if budget is not None else ""
+    title = f"Routing and cascading: {log.name}"
+    _write(options.output, to_html(result, title=title, queries_per_day=per_day, next_step=step, source=source))
+    month = [] if per_day is None else [result.month(per_day)]
+    answer, *others = result.words
+    print(*map(wrapped, [answer, *month, *others]), *([f"Next: {step}"] if step else []), sep="\n")
+
+
+def _fit_command(options: argparse.Namespace, result: Study, budget: float) -> str:
+    """Return the command that fits the recommended policy, with all that was asked for of the log and the study."""
+    slug = result.strategies[result.deployed].slug
+    asked = ["--budget", f"{budget:.15g}", "--strategy", slug, "--output", "policy.json"]
+    plain = vars(_parser().parse_args(["fit", options.log, "--budget", "0"]))
+    for name in sorted(vars(options).keys() & plain.keys() - {"command", "log", "output"}):
+        value = getattr(options, name)
+        if value != plain[name]:
+            values = value if isinstance(value, list) else [] if value is True else [str(value)]
+            asked += [f"--{name.replace('_', '-')}", *values]
+    return shlex.join(["cascade-lib", "fit", options.log, *asked])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -137,7 +167,16 @@ def _parser() -> argparse.ArgumentParser:
     made[fit].add_argument("--strategy", choices=STRATEGIES, help="default: the one that the study recommends")
     made[fit].add_argument("--output", type=Path, default=Path("policy.json"), help="(default: %(default)s)")
     made[report].add_argument("--output", type=Path, default=Path("report.html"), help="(default: %(default)s)")
+    text = "say what is saved a month with so many, in the unit of the costs"
+    made[report].add_argument("--queries-per-day", type=_positive, metavar="N", help=text)
     return parser
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise ValueError(text)
+    return number
 
 
 def _pool(options: argparse.Namespace) -> Outcomes:

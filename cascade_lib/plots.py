@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
+from matplotlib.text import Annotation
+from matplotlib.transforms import Bbox, BboxBase
 
 from .estimators.diagnostics import Diagnosis, bins
 from .evaluation.baselines import single_models
@@ -133,6 +137,83 @@ def frontiers(curves: Sequence[Frontier], *, ax: Axes | None = None, **line: Any
     ax.set(xlabel=cost_label("mean cost per query", curves[0].outcomes), ylabel="mean quality")
     ax.legend(loc="lower right")
     return ax
+
+
+def saving(curves: Sequence[Frontier], chosen: str, model: str | None = None, *, ax: Axes | None = None) -> Axes:
+    """Draw cost–quality curves up to the most expensive useful model, with one curve brought out and all models named.
+
+    Parameters
+    ----------
+    curves : sequence of Frontier
+        The curves.
+    chosen : str
+        The name of the curve to bring out.
+    model : str, optional
+        A single model: an arrow leads from it to the point of the chosen curve that has the same quality. Default: no
+        arrow.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw. Default: new axes.
+
+    Examples
+    --------
+    >>> from cascade_lib import omniscient
+    >>> pool = Outcomes([[0, 1], [1, 1]], [[1, 5], [1, 7]], models=["small", "large"])
+    >>> ax = saving([single_models(pool), omniscient(pool)], "omniscient", "large")
+    >>> [text.get_text() for text in ax.texts if text.get_text()]
+    ['same quality, 50% less', 'large', 'small']
+    """
+    ax, pool = _axes(ax), curves[0].outcomes
+    for curve in curves:
+        look = {"linewidth": 3.5, "linestyle": "-", "zorder": 2.5} if curve.name == chosen else {"linewidth": 1.2}
+        frontiers([curve], ax=ax, **look)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, fontsize=9)
+    cost, quality = pool.summary["cost"], pool.summary["quality"]
+    useful = [*(pool.models[i] for i in envelope.hull(cost, quality)), *([] if model is None else [model])]
+    limit = cost[useful].max()
+    shown = pool.summary[cost <= limit]
+    ax.plot(shown["cost"], shown["quality"], "o", color="black", markersize=6, zorder=4)
+    margin = 0.04 * (limit - cost.min() or limit or 1)
+    ax.set_xlim(cost.min() - margin, limit + 1.5 * margin)
+    ax.margins(y=0.1)
+    if pool.quality.min() >= 0 and pool.quality.max() <= 1:
+        ax.yaxis.set_major_formatter(lambda height, _: f"{100 * height:.4g}%")
+    said: list[BboxBase] = []
+    if model is not None:
+        curve = next(curve for curve in curves if curve.name == chosen)
+        said.append(_draw_saving(ax, curve, cost[model], quality[model]).get_window_extent())
+    _write_names(ax, shown.sort_values("cost"), said)
+    return ax
+
+
+def _draw_saving(ax: Axes, curve: Frontier, cost: float, quality: float) -> Annotation:
+    """Draw an arrow from a model's point to that of the same quality on a curve, and say what it saves."""
+    end = curve.cost_at(quality - 1e-12)
+    look = {"arrowstyle": "-|>", "linewidth": 2, "color": "black", "shrinkA": 7, "shrinkB": 7}
+    ax.annotate("", (end, quality), (cost, quality), arrowprops=look, zorder=5)
+    ax.plot([cost, end], [quality] * 2, "D", color="white", markeredgecolor="black", markersize=9, mew=2, zorder=6)
+    return _write(ax, f"same quality, {1 - end / cost:.0%} less", ((cost + end) / 2, quality), (0, -15), "center")
+
+
+def _write_names(ax: Axes, models: pd.DataFrame, taken: list[BboxBase]) -> None:
+    """Name points, each at the first of some places that is inside the figure and not taken."""
+    places = [(x, y, side) for y in (-13, -25, 6, -37) for x, side in ((5, "left"), (-5, "right"))]
+    points = ax.transData.transform(models[["cost", "quality"]])
+    taken = [*taken, *(Bbox.from_extents(*(point - 4), *(point + 4)) for point in points)]
+    for name, (quality, cost) in models[::-1].iterrows():
+        tried = [_write(ax, str(name), (cost, quality), (x, y), side) for x, y, side in places]
+        boxes = [words.get_window_extent() for words in tried]
+        free = [ax.bbox.x0 < box.x0 and box.x1 < ax.bbox.x1 and not box.count_overlaps(taken) for box in boxes]
+        best = int(np.argmax(free))
+        taken.append(boxes[best])
+        for words in tried[:best] + tried[best + 1 :]:
+            words.remove()
+
+
+def _write(ax: Axes, text: str, point: tuple[float, float], offset: tuple[int, int], side: str) -> Annotation:
+    """Write some words beside a point, readable on top of lines."""
+    words = ax.annotate(text, point, offset, textcoords="offset points", ha=side, fontsize=8.5, zorder=7)
+    words.set_path_effects([withStroke(linewidth=3, foreground="white")])
+    return words
 
 
 def usage(play: Play, *, ax: Axes | None = None) -> Axes:

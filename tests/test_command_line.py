@@ -1,9 +1,13 @@
 """The command line: what each command prints and writes, and the code it ends with."""
 
+import hashlib
 import pkgutil
+import re
+import shlex
 import subprocess
 import sys
 import tomllib
+from html import escape, unescape
 from pathlib import Path
 
 import numpy as np
@@ -62,9 +66,115 @@ def test_texts_and_dates_are_named_and_a_policy_reads_them(log, tmp_path, capsys
     assert Policy.load(path).start(query).next() == "small"
 
 
-def test_report_is_one_file(log, tmp_path):
-    assert main(["report", log, "--output", str(tmp_path / "report.html")]) == DONE
-    assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
+@pytest.fixture
+def reported(log, tmp_path, capsys, monkeypatch):
+    """Return a function that changes the log, reports on it, and returns the page and what was printed."""
+    quick = LearnedEstimator(Ridge(), Ridge(), folds=2)
+    monkeypatch.setattr("cascade_lib.evaluation.studies.LearnedEstimator", lambda **_: quick)
+
+    def report(*options, **columns):
+        pd.read_csv(log).assign(**columns).to_csv(log, index=False)
+        assert main(["report", log, "--output", str(tmp_path / "report.html"), *options]) == DONE
+        return (tmp_path / "report.html").read_text(encoding="utf-8"), capsys.readouterr().out
+
+    return report
+
+
+def visible(page):
+    """Return the words of a page, with plain spaces."""
+    return unescape(re.sub(r"<[^>]*>", " ", page)).replace("\u00a0", " ")
+
+
+def test_report_answers_first_in_money_and_for_a_month(reported):
+    page, out = reported("--cost-unit", "USD", "--queries-per-day", "1000")
+    said = " ".join(out.split())
+    answer = re.match(
+        r"large's quality \(\d\d\.\d%\) for \$[\d.]+ instead of \$9 per query: (\d+)% \[.*?\] less\.", said
+    )
+    month = re.search(
+        r"At 1,000 queries a day \(30 days a month\) this saves about \$(\d+),000 a month \[.*?\]: "
+        r"\$(\d+),000 instead of \$270,000\.", said,
+    )  # fmt: skip
+    saved, left = (float(amount) for amount in month.groups())
+    assert saved + left == 270
+    assert round(100 * saved / 270) == int(answer[1])
+    words = " ".join(visible(page[page.index("<main>") :]).split())
+    assert 0 < words.index(answer[0]) < words.index(month[0]) < words.index("What to do")
+
+
+def test_report_counts_costs_without_a_unit_and_qualities_beyond_1_as_they_are(reported, log):
+    frame = pd.read_csv(log)
+    _, out = reported(**{f"quality:{name}": 8 * frame[f"quality:{name}"] for name in ("small", "large")})
+    said = " ".join(out.split())
+    assert re.match(r"large's quality \(7\.\d+\) for [\d.]+ instead of 9 units of cost per query: \d+% \[", said)
+    assert re.search(r"\(AUC\) is \d\.\d+ \[\d\.\d+, \d\.\d+\] above", said)
+
+
+@pytest.mark.parametrize(
+    ("options", "columns", "answer"),
+    [
+        ([], {"easy": 1}, "Nothing can be saved for certain: no strategy is clearly better than single models"),
+        (["--models", "large"], {}, "Nothing can be saved: there is only one model, large ("),
+        ([], {"cost:large": 0, "easy": 1}, "Nothing can be saved"),
+    ],
+    ids=["nothing to learn", "one model", "the best is free"],
+)  # fmt: skip
+def test_report_says_so_if_nothing_can_be_saved(reported, options, columns, answer):
+    page, out = reported(*options, "--queries-per-day", "10", **columns)
+    said = " ".join(out.split())
+    assert said.startswith(answer)
+    assert re.search(r"At 10 queries a day .* large costs about [\d,]+ units of cost a month\.", said)
+    assert "Next:" not in said
+    assert "cascade-lib fit" not in page
+
+
+def test_the_next_command_of_a_report_runs(reported, log, tmp_path, monkeypatch):
+    page, out = reported("--cost-unit", "US cents", "--seed", "3", "--test", "0.5", "--query-features", "easy")
+    command = out.splitlines()[-1].removeprefix("Next: ")
+    assert f"<pre><code>{escape(command)}</code></pre>" in page
+    program, *words = shlex.split(command)
+    assert (program, words[:2]) == ("cascade-lib", ["fit", log])
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == DONE
+    assert Policy.load(tmp_path / "policy.json").strategy.name == "routing"
+    assert Policy.load(tmp_path / "policy.json").budget == float(words[words.index("--budget") + 1])
+
+
+def test_a_report_says_where_it_comes_from_and_is_the_same_but_for_the_date(reported, log):
+    page, _ = reported("--seed", "5")
+    again, _ = reported("--seed", "5")
+    made = r"<dt>Made</dt><dd>\d{4}-\d\d-\d\d \d\d:\d\d UTC</dd>"
+    assert re.search(made, page)
+    assert re.sub(made, "", page) == re.sub(made, "", again)
+    foot = visible(page[page.index("<footer") :])
+    assert hashlib.sha256(Path(log).read_bytes()).hexdigest() in foot
+    assert "300 queries × 2 models" in foot
+    assert re.search(r"Seed +5 ", foot)
+    assert re.search(r"Version +cascade_lib ", foot)
+    assert re.search(rf"Command +cascade-lib report {re.escape(log)} --output .* --seed 5", foot)
+
+
+def test_queries_per_day_must_be_a_positive_number(log, no_work, capsys):
+    for number in ("0", "-3", "nan", "inf", "many"):
+        with pytest.raises(SystemExit) as ended:
+            main(["report", log, "--queries-per-day", number])
+        assert ended.value.code == 2
+        assert "--queries-per-day" in capsys.readouterr().err
+
+
+def test_a_report_fits_a_phone_and_follows_the_theme(reported, browser, tmp_path):
+    reported("--cost-unit", "tokens")
+    grounds = set()
+    for theme in ("light", "dark"):
+        wanted = {"features": [{"name": "prefers-color-scheme", "value": theme}]}
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", wanted)
+        phone = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+        browser.get((tmp_path / "report.html").as_uri())
+        browser.execute_script("for (const part of document.querySelectorAll('details')) part.open = true")
+        assert browser.execute_script("return document.documentElement.scrollWidth") == 390
+        grounds.add(browser.execute_script("return getComputedStyle(document.body).backgroundColor"))
+    assert len(grounds) == 2
 
 
 def test_failures_have_codes_and_one_clear_line(log, tmp_path, capsys):

@@ -37,6 +37,29 @@ def test_curves_are_drawn_in_the_style_of_their_name_and_flat_to_the_dearest_mod
     assert [text.get_text() for text in ax.get_legend().get_texts()] == [curve.name for curve in curves]
 
 
+def test_a_saving_is_an_arrow_to_the_same_quality_on_the_thick_curve():
+    pool = Outcomes(
+        [[0, 1, 1, 0], [0, 0, 1, 1]] * 20, [[0, 2, 6, 50]] * 40, ["free", "small", "large", "useless"], cost_unit="USD"
+    )
+    curves = [single_models(pool), omniscient(pool)]
+    ax = plots.saving(curves, "omniscient", "large")
+    (arrow,) = (text for text in ax.texts if not text.get_text())
+    np.testing.assert_allclose([arrow.xyann, arrow.xy], [(6, 1), (omniscient(pool).cost_at(1), 1)], rtol=1e-9)
+    assert {text.get_text() for text in ax.texts} == {"", "same quality, 33% less", "free", "small", "large"}
+    assert max(line.get_linewidth() for line in ax.lines if line.get_label() == "omniscient") > 3
+    assert ax.get_xlim()[0] <= 0
+    assert 6 < ax.get_xlim()[1] < 8
+    assert not any("less" in text.get_text() for text in plots.saving(curves, "omniscient").texts)
+
+
+def test_names_of_models_lie_inside_and_not_on_each_other():
+    pool = Outcomes(np.tile([0.5, 0.51, 0.52, 0.9], (20, 1)), np.tile([0.0, 1.0, 2.0, 40.0], (20, 1)))
+    ax = plots.saving([single_models(pool)], "single models")
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
+    assert all(ax.bbox.x0 < box.x0 and box.x1 < ax.bbox.x1 for box in boxes)
+
+
 def test_what_no_budget_buys_is_not_drawn():
     pool = Outcomes([[0.2, 0.6]], [[0.0, 4.0]])
     curve = Router().frontier(TabulatedEstimator([[0.9, 0.1]], cost_ex_ante=[[1.0, 0.0]]), pool)

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from html import unescape
 from types import SimpleNamespace
 
 import numpy as np
@@ -79,16 +80,86 @@ def test_a_second_study_with_one_estimator_leaves_the_first_as_it_was():
     assert not hasattr(mine, "models_")
 
 
-def test_the_findings_say_so_if_there_is_no_lead_and_if_the_best_model_is_never_reached():
-    result = study(planted(), resamples=10)
-    assert "No strategy is clearly better than mixing single models" in result.words[-1]
-    result = study(planted(before=True), resamples=10)
-    assert re.search(
-        r"AUC is \d.* points .* above that of the single models .*It reaches .* of large for", repr(result), re.S
+def changed(result, **columns):
+    """Return a study with other numbers in the row of the recommended curve."""
+    other = replace(result)
+    other.__dict__["table"] = result.table.copy()
+    for column, value in columns.items():
+        other.table.loc[result.recommended, column.replace("_", " ")] = value
+    return other
+
+
+def test_the_answer_comes_first_with_its_unit_and_interval():
+    result = study(planted(before=True), resamples=100)
+    row, quality = result.table.loc["routing"], result.test.summary.loc["large", "quality"]
+    first, use, why, basis = result.words
+    cost = f"{row['cost at best']:.3g}".rstrip("0")
+    assert first == (
+        f"large's quality ({quality:.1%}) for ${cost} instead of $9 per query: "
+        f"{row['saved']:.0%} [{row['saved low']:.0%}, {row['saved high']:.0%}] less."
     )
-    never = replace(result)
-    never.__dict__["table"] = result.table.assign(saved=-np.inf)
-    assert never.words[-1] == "It never quite reaches the quality of large."
+    assert use.startswith(
+        f"Recommended: routing. Its mean quality over all budgets (AUC) is {row['lead']:.2f} points ["
+    )
+    assert "simplest" in why or "simpler" in why
+    assert basis.startswith("Judged on 160 queries held out; 180 others were learned from, and budgets")
+    assert repr(result).replace("\n", " ").startswith(first)
+    assert max(map(len, repr(result).splitlines())) <= 88
+    assert f"<p><strong>{first.split(':')[0].replace(chr(39), '&#x27;')}" in result._repr_html_()
+
+
+def test_the_findings_say_so_if_nothing_can_be_saved():
+    result = study(planted(), resamples=10)
+    assert result.words[0].startswith(
+        "Nothing can be saved for certain: no strategy is clearly better than single models"
+    )
+    assert result.words[1].startswith("Keep large")
+    assert result.first_budget is None
+    result = study(planted(before=True), resamples=100)
+    never = changed(result, saved=-np.inf, cost_at_best=np.inf)
+    assert re.fullmatch(
+        r"Nothing can be saved: large \(.*% for \$9 per query\) has a quality that routing does not reach for less\. "
+        r"But for \$(\S+) per query routing has a quality of (\S+)%, where mixing single models has (\S+)%\.",
+        never.words[0],
+    )
+    curve, hull = (result.curves[name] for name in ("routing", "single models"))
+    lead = curve.quality_at(at := np.linspace(1, 9, 400)) - hull.quality_at(at)
+    assert at[lead.argmax()] == pytest.approx(never.first_budget, abs=0.05)
+    assert "large (" in changed(result, saved=np.nan).words[0]
+
+
+@pytest.mark.parametrize(
+    ("low", "doubt"), [(0.1, "less."), (-0.2, "nothing may be saved."), (-np.inf, "reached at all.")]
+)
+def test_a_saving_that_may_be_none_is_called_uncertain(low, doubt):
+    result = changed(study(planted(before=True), resamples=10), saved_low=low)
+    assert result.words[0].endswith(doubt)
+    assert ("not certain" in result.words[0]) == (low <= 0)
+
+
+def test_the_saving_of_a_month_is_that_of_its_queries():
+    result = changed(study(planted(before=True), resamples=10), saved=0.5, saved_low=0.25, saved_high=0.75)
+    assert result.month(1000) == (
+        "At 1,000 queries a day (30 days a month) this saves about $135,000 a month [$67,500, $202,000]: $135,000 "
+        "instead of $270,000."
+    )
+
+
+@pytest.mark.parametrize(
+    ("recommended", "why"),
+    [
+        ("threshold cascade", "Its curve is the best one here"),
+        ("routing", "It is simpler, and its curve is not clearly worse: threshold cascade"),
+    ],
+)
+def test_a_recommendation_is_justified_by_the_paired_difference(recommended, why):
+    result = study(planted(after=True), resamples=100)
+    assert result.recommended == "threshold cascade"
+    other = replace(result)
+    other.__dict__["recommended"] = recommended
+    lead = result.curves["threshold cascade"].compare(result.curves["routing"], resamples=100, seed=0)
+    assert other.words[2].startswith(why)
+    assert f"{100 * lead.difference:.2f} points [{100 * lead.low:.2f}, {100 * lead.high:.2f}]" in other.words[2]
 
 
 def test_the_scale_of_quality_changes_no_recommendation_and_no_curve():
@@ -212,9 +283,31 @@ def test_the_report_is_whole_and_loads_nothing():
     page = to_html(study(pool, resamples=50), title="a & b")
     assert "<h1>a &amp; b</h1>" in page
     assert "<b>small</b>" not in page
-    assert not re.search(r"(src|href)=['\"](?!data:)", page)
-    assert page.count("<figure>") == 3
+    assert not re.search(r"(src|href)=['\"](?!data:)|url\(|@import", page)
+    assert page.count("<figure>") == 2
     assert all(word in page for word in ("Recommended", "auroc", "gamma", "omniscient"))
+
+
+def test_the_report_can_be_read_by_everybody():
+    result = study(planted(200, before=True), resamples=50)
+    page = to_html(result, title="log")
+    assert '<html lang="en">' in page
+    assert page.count("<main>") == page.count("<h1>") == 1
+    assert not re.findall(r"<th(?! scope='(?:row|col)')[ >]", page)
+    assert not re.findall(r"<th[^>]*></th>", page)
+    assert page.count("<table>") == page.count("tabindex='0' role='region' aria-label='") == 6
+    alt = unescape(re.search(r"<img alt='([^']*)'", page)[1])
+    assert result.words[0] in alt
+    assert re.search(r"small \d\d\.\d% for 1, large \d\d\.\d% for 9\.", alt)
+    assert not re.findall(r">[^<]*-\d[^<]*</td>", page)
+
+
+def test_words_of_the_trade_are_folded_and_explained():
+    page = to_html(study(planted(200, after=True), resamples=50), title="log")
+    before, folded = page.split("<details>")
+    for word in ("auroc", "brier", "ece", "spread", "gamma", "moved"):
+        assert not re.search(rf"\b{word}\b", before), word
+        assert re.search(rf"<dt>[^<]*{word}", folded), word
 
 
 def test_a_study_of_more_models_than_have_all_their_sets_listed():

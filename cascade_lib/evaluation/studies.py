@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 from math import comb
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from ..estimators.diagnostics import Diagnosis, diagnose
 from ..estimators.learned import LearnedEstimator
 from ..outcomes import Outcomes
 from ..strategies.base import Strategy, registered
+from . import _findings
 from .baselines import omniscient, single_models
 from .bootstrap import Comparison
 from .frontier import Frontier
@@ -75,7 +77,7 @@ class Study:
         width = room.auc() - hull.auc()
         rows = {}
         for name, curve in self.curves.items():
-            lead = curve.compare(hull, resamples=self.resamples, seed=self.seed)
+            lead = self.lead(name, "single models")
             saving = None if free else curve.saving(self.best, resamples=self.resamples, seed=self.seed)
             rows[name] = {
                 "AUC": 100 * curve.auc(),
@@ -105,7 +107,7 @@ class Study:
         candidates = ["single models", *self.strategies]
         best = max(candidates, key=lambda name: self.curves[name].auc())
         for name in candidates:
-            if name == best or self._lead(best, name).low <= 0:
+            if name == best or self.lead(best, name).low <= 0:
                 return name
         raise AssertionError("the best is as good as itself")
 
@@ -121,33 +123,33 @@ class Study:
 
     @property
     def words(self) -> list[str]:
-        """The findings in sentences."""
-        table, chosen = self.table, self.recommended
-        best = self.best
-        lines = [
-            f"{len(self.train)} queries to learn from, {len(self.calibration)} to fit budgets on, {len(self.test)} to "
-            f"judge on. The best single model is {best}, with quality {self.test.summary['quality'][best]:.4g} for "
-            f"{self._money(best)} per query."
-        ]
-        if chosen == "single models":
-            lines.append(
-                "No strategy is clearly better than mixing single models blindly. Either the features say too little "
-                "of which model will be right, or there are too few queries to show it."
-            )
-            return lines
-        row = table.loc[chosen].to_dict()
-        lines.append(
-            f"Recommended: {chosen}. Its AUC is {row['lead']:.2f} points [{row['low']:.2f}, {row['high']:.2f}] above "
-            f"that of the single models (95%, paired bootstrap), and no more general strategy is clearly better."
-        )
-        if np.isfinite(row["saved"]):
-            lines.append(
-                f"It reaches the quality of {best} for {_share(row['saved'])} [{_share(row['saved low'])}, "
-                f"{_share(row['saved high'])}] less."
-            )
-        elif not np.isnan(row["saved"]):
-            lines.append(f"It never quite reaches the quality of {best}.")
-        return lines
+        """The findings in sentences: the answer, what to do and why, and what that rests on."""
+        return _findings.sentences(self)
+
+    def lead(self, name: str, other: str) -> Comparison:
+        """Compare the AUC of two curves, by their names, with a 95% interval."""
+        if (name, other) not in self._leads:
+            options = {"resamples": self.resamples, "seed": self.seed}
+            self._leads[name, other] = self.curves[name].compare(self.curves[other], **options)
+        return self._leads[name, other]
+
+    @cached_property
+    def _leads(self) -> dict[tuple[str, str], Comparison]:
+        """What `lead` has found, for it takes a while."""
+        return {}
+
+    def month(self, queries_per_day: float) -> str:
+        """Return in a sentence what the recommended strategy saves in a month of 30 days with so many queries."""
+        return _findings.month(self, queries_per_day)
+
+    @cached_property
+    def first_budget(self) -> float | None:
+        """A budget to begin with, that the recommended strategy can keep; None if no strategy is recommended.
+
+        It is where the curve has the quality of the best single model for less; if it never has, where the curve is
+        furthest above mixing single models.
+        """
+        return _findings.budget(self)
 
     def policy(
         self, *, budget: float | None = None, quality: float | None = None, strategy: str | None = None
@@ -204,23 +206,27 @@ class Study:
         return self.table
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the curves of all strategies between the single models and the omniscient bound."""
+        """Draw all curves and single models, with the recommended curve and what it saves brought out."""
         from .. import plots
 
-        return plots.frontiers(list(self.curves.values()), ax=ax)
+        return plots.saving(
+            list(self.curves.values()), self.recommended, self.best if _findings.saves(self) else None, ax=ax
+        )
 
     def __repr__(self) -> str:
-        """Return the findings in sentences and the table."""
-        return "\n".join([*self.words, self.table.round(3).to_string()])
+        """Return the findings in sentences and a table of all curves, in lines that fit a page."""
+        table = _findings.overview(self, "single models").to_string()
+        return "\n".join([*map(_findings.wrapped, self.words), "", table, _findings.wrapped(_findings.legend(self))])
 
     def _repr_html_(self) -> str:
-        return "".join([*(f"<p>{line}</p>" for line in self.words), self.table.round(3).to_html()])
-
-    def _lead(self, name: str, other: str) -> Comparison:
-        return self.curves[name].compare(self.curves[other], resamples=self.resamples, seed=self.seed)
-
-    def _money(self, model: str) -> str:
-        return f"{self.test.summary['cost'][model]:.4g} {self.test.cost_unit}".rstrip()
+        first, *rest = (escape(_findings.unbroken(line)) for line in self.words)
+        lines = [f"<strong>{first}</strong>", *rest]
+        return "".join(
+            [
+                *(f"<p>{line}</p>" for line in lines),
+                _findings.overview(self, "single models", self.recommended).to_html(),
+            ]
+        )
 
 
 def study(
@@ -312,7 +318,3 @@ def _affordable(k: int) -> int | None:
     """Return the largest depth at which not too many sets of models need to be learned; None if all may be."""
     sizes = np.cumsum([comb(k, size) for size in range(k + 1)])
     return None if sizes[-1] <= _SETS else max(1, int(np.flatnonzero(sizes <= _SETS)[-1]))
-
-
-def _share(share: float) -> str:
-    return f"{share:.0%}" if np.isfinite(share) else "−∞"
