@@ -590,6 +590,49 @@ def test_texts_and_dates_are_read_by_default():
         assert roc_auc_score(test.quality[:, 0], mean) > 0.95, name
 
 
+def topical(n, seed):
+    """Texts of many words, one of which, out of 80, says which of two models is likely to be right."""
+    rng = np.random.default_rng(seed)
+    sign = rng.integers(80, size=n)
+    filling = [" ".join(f"w{i}" for i in rng.integers(400, size=12)) for _ in range(n)]
+    texts = [f"{words} sign{i}" for words, i in zip(filling, sign, strict=True)]
+    chance = np.where((sign % 2 == 0)[:, None], [0.9, 0.2], [0.2, 0.9])
+    return Outcomes(rng.random((n, 2)) < chance, np.ones((n, 2)), query=pd.DataFrame({"prompt": texts}))
+
+
+def test_many_words_are_read_better_than_trees_alone_read_them():
+    train, test = topical(1500, 1), topical(1500, 2)
+    nothing = [False, False]
+    by_words = LearnedEstimator().fit(train).beliefs(test.evidence(nothing)).mean
+    trees = ExtraTreesRegressor(50, min_samples_leaf=5, max_features=0.5)
+    by_trees = LearnedEstimator(trees).fit(train).beliefs(test.evidence(nothing)).mean
+    assert r2(by_words, test.quality).mean() > r2(by_trees, test.quality).mean() + 0.05
+
+
+def test_what_words_say_of_a_training_query_was_learned_without_it():
+    pool = topical(300, 3)
+    noise = np.random.default_rng(4).random((300, 2)) < 0.5
+    shuffled = Outcomes(noise, pool.cost, pool.models, pool.query)
+    held_out = LearnedEstimator().fit(shuffled).beliefs(shuffled.evidence([False, False])).mean
+    assert abs(np.corrcoef(held_out.ravel(), noise.ravel())[0, 1]) < 0.15
+
+
+def test_words_serve_qualities_between_0_and_1_and_models_that_never_vary():
+    pool = topical(400, 5)
+    quality = np.column_stack([0.25 + 0.5 * pool.quality[:, 0], np.full(400, 0.5)])
+    estimator = LearnedEstimator().fit(Outcomes(quality, pool.cost, pool.models, pool.query))
+    mean = estimator.beliefs(pool.evidence([False, False])).mean
+    assert ((mean >= 0.25) & (mean <= 0.75)).all()
+    np.testing.assert_allclose(mean[:, 1], 0.5, atol=1e-6)
+
+
+def test_a_learner_of_ones_own_reads_no_words():
+    pool = topical(60, 6)
+    assert LearnedEstimator(LinearRegression()).fit(pool)._reader.words is None
+    assert LearnedEstimator().fit(pool)._reader.words is not None
+    assert LearnedEstimator().fit(gaussian_pool(60, 6))._reader.words is None
+
+
 def test_a_training_query_is_recognised_with_its_date_as_text():
     rng = np.random.default_rng(0)
     when = pd.Series(pd.date_range("2026-05-17", periods=60, freq="5h"))

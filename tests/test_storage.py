@@ -202,6 +202,27 @@ def test_too_many_states_are_counted_before_any_is_learned(tmp_path):
         policy.save(tmp_path / "policy.json")
 
 
+def test_what_words_say_comes_back_as_it_was(tmp_path):
+    rng = np.random.default_rng(0)
+    sign = rng.integers(2, size=300)
+    prompt = [f"{'left' if i else 'right'} w{rng.integers(90)} w{rng.integers(90)}" for i in sign]
+    quality = rng.random((300, 2)) < np.where((sign == 1)[:, None], [0.9, 0.1], [0.1, 0.9])
+    pool = Outcomes(quality, np.tile([1.0, 2.0], (300, 1)), query=pd.DataFrame({"prompt": prompt}))
+    policy = Router().calibrate(LearnedEstimator().fit(pool), pool, budget=1.5)
+    path = tmp_path / "policy.json"
+    policy.save(path)
+    new = Outcomes(quality, pool.cost, query=pool.query.set_axis([f"new {i}" for i in range(300)]))
+    same(policy, Policy.load(path), new)
+    tree = json.loads(path.read_text())
+    state = tree["estimator"]["numbers"]["states"][0]["quality"]
+    assert 0 < state["blend"] <= 1
+    for wrong in (1.5, -0.1, "0.5"):
+        state["blend"] = wrong
+        path.write_text(json.dumps(tree))
+        with pytest.raises(ValueError, match=r"a blend must be a share|entries of type float"):
+            Policy.load(path)
+
+
 @pytest.fixture(scope="module")
 def document(tmp_path_factory):
     path = tmp_path_factory.mktemp("policy") / "policy.json"
@@ -216,8 +237,8 @@ def document(tmp_path_factory):
     ("old", "new", "message"),
     [
         ('"format": "cascade_lib policy"', '"format": "recipe"', 'lacks the line "format"'),
-        ('"version": 4', '"version": 5', "of version 5, but this library reads version 4: update it"),
-        ('"version": 4', '"version": 3', "of version 3, which is no longer read: fit the policy anew"),
+        ('"version": 5', '"version": 6', "of version 6, but this library reads version 5: update it"),
+        ('"version": 5', '"version": 4', "of version 4, which is no longer read: fit the policy anew"),
         ('"class": "Router"', '"class": "Bandit"', "there is no strategy 'Bandit'; there are Router"),
         ('"gamma": ', '"gamma": 2', "gamma is 2"),
         ('"lam": ', '"lam": "nan", "mal": ', "must have format, version"),

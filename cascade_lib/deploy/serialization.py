@@ -32,7 +32,7 @@ from .session import Schema
 
 T = TypeVar("T")
 
-FORMAT, VERSION = "cascade_lib policy", 4
+FORMAT, VERSION = "cascade_lib policy", 5
 _LARGEST_FILE, _LARGEST_ARRAYS, _MOST_VALUES, _DEEPEST = 2**30, 2**31, 4_000_000, 20
 _LONGEST_TEXT, _LARGEST_INT = 200, 2**53
 _PARTS = ("format", "version", "strategy", "lam", "gamma", "budget", "calibration", "schema", "estimator")
@@ -69,7 +69,7 @@ def load(path: str | Path) -> Policy:
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ValueError(f'{path} is not a policy: it lacks the line "format": "{FORMAT}".')
     version = document.get("version")
-    if version in (1, 2, 3):
+    if version in (1, 2, 3, 4):
         raise ValueError(
             f"{path} is of version {version}, which is no longer read: fit the policy anew and save it again."
         )

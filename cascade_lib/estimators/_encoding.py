@@ -16,6 +16,7 @@ from sklearn.feature_extraction.text import HashingVectorizer
 from .._columns import DATES, FEW_LEVELS, LABELS, NUMBERS, dated, dates, held, is_text, strings
 from .._packing import exactly, listed, pack, unpack
 from ..outcomes import Evidence, Outcomes
+from ._words import Words, stacked
 
 Table = np.ndarray | sparse.csr_array
 Made = TypeVar("Made")
@@ -44,6 +45,8 @@ class Reader:
         Those that are read as such, and not only for who agrees with whom.
     answers : list of Encoder
         One for each model.
+    words : Words, optional
+        What the words of queries say of every model's quality; stands after the features, as one number for each.
     """
 
     def __init__(
@@ -53,8 +56,9 @@ class Reader:
         tables: Mapping[str, bool],
         encoded: list[str],
         answers: list[Encoder],
+        words: Words | None = None,
     ) -> None:
-        self.columns, self.features = columns, features
+        self.columns, self.features, self.words = columns, features, words
         self._tables, self._encoded, self._answers = tables, encoded, answers
         self._labels = [name for name, labels in tables.items() if labels]
 
@@ -90,7 +94,9 @@ class Reader:
 
     def queries(self, query: pd.DataFrame) -> Table:
         """Return the features of queries as numbers, one row each."""
-        return _numbers(self.features.transform(self.known(query)), len(query))
+        known = self.known(query)
+        encoded = _numbers(self.features.transform(known), len(query))
+        return encoded if self.words is None else beside([encoded, self.words.predict(self.features.words(known))])
 
     def answers(self, evidence: Evidence, members: Sequence[int], rows: np.ndarray) -> list[np.ndarray]:
         """Return what the answers of the models `members` say, in blocks with one row for each of some queries."""
@@ -108,7 +114,12 @@ class Reader:
     def width(self, members: Sequence[int]) -> int:
         """Return how many numbers are known of a query once the models `members` have run, without their costs."""
         agreements = len(members) * len(self._labels) if len(members) > 1 else 0
-        return self.features.width + sum(self._answers[i].width for i in members) + agreements
+        return self.of_queries + sum(self._answers[i].width for i in members) + agreements
+
+    @property
+    def of_queries(self) -> int:
+        """How many numbers are known of a query before any model has run."""
+        return self.features.width + (0 if self.words is None else len(self._answers))
 
     def stored(self) -> dict[str, object]:
         """Return it as plain values.
@@ -129,19 +140,23 @@ class Reader:
             "tables": dict(self._tables),
             "encoded": self._encoded,
             "answers": [encoder.stored() for encoder in self._answers],
+            "words": None if self.words is None else self.words.stored(),
         }
 
     @classmethod
     def read(cls, stored: object, models: Sequence[str]) -> Reader:
         """Return what was stored, provided that every feature it reads is one that it names."""
-        stored = exactly(stored, "columns", "features", "tables", "encoded", "answers")
+        stored = exactly(stored, "columns", "features", "tables", "encoded", "answers", "words")
         columns, encoded = listed(stored["columns"], str), listed(stored["encoded"], str)
         tables, answers = stored["tables"], listed(stored["answers"], dict)
         if not isinstance(tables, dict) or not set(encoded) <= set(tables) or len(answers) != len(models):
             raise ValueError("the answers read are not those of the models and tables named.")
         listed(list(tables.values()), bool)
         encoders = [Encoder.read(entry, encoded, model) for model, entry in zip(models, answers, strict=True)]
-        return cls(columns, Encoder.read(stored["features"], columns), tables, encoded, encoders)
+        features, words = Encoder.read(stored["features"], columns), None
+        if stored["words"] is not None:
+            words = Words.read(stored["words"], features.words_width, len(models))
+        return cls(columns, features, tables, encoded, encoders, words)
 
 
 def _frame(known: Outcomes | Evidence, names: Sequence[str], i: int, rows: np.ndarray) -> pd.DataFrame:
@@ -189,6 +204,16 @@ class Encoder(BaseEstimator):
             blocks += reader.blocks(self._columns(frame, kind))
         return np.hstack(blocks)
 
+    def words(self, frame: pd.DataFrame) -> sparse.csr_array:
+        """Return the weighted words of free texts and the labels, one row for every row of the frame."""
+        readers = {kind: reader for kind, reader in self.readers_.items() if isinstance(reader, _Texts | _Labels)}
+        return stacked([b for kind, reader in readers.items() for b in reader.worded(self._columns(frame, kind))])
+
+    @property
+    def words_width(self) -> int:
+        """How many words and labels there are."""
+        return self._blank(self.words).shape[1]
+
     def stored(self) -> dict[str, object]:
         """Return it as plain values; the levels of labels are among them."""
         return {kind: {"names": self.names_[kind], "reader": reader.stored()} for kind, reader in self.readers_.items()}
@@ -210,10 +235,14 @@ class Encoder(BaseEstimator):
         return encoder._measured()
 
     def _measured(self) -> Encoder:
-        """Note how many numbers are made of a row, by a row of which nothing is known."""
-        names = [name for names in self.names_.values() for name in names]
-        self.width = self.transform(pd.DataFrame(np.nan, index=[0], columns=names)).shape[1]
+        """Note how many numbers are made of a row."""
+        self.width = self._blank(self.transform).shape[1]
         return self
+
+    def _blank(self, read: Callable[[pd.DataFrame], Made]) -> Made:
+        """Return what is read from a row of which nothing is known."""
+        names = [name for names in self.names_.values() for name in names]
+        return read(pd.DataFrame(np.nan, index=[0], columns=names))
 
     @property
     def _what(self) -> str:
@@ -295,6 +324,8 @@ class _Labels:
             blocks += [said.astype(float), ~said.any(axis=1, keepdims=True) * 1.0] if rare else [said.astype(float)]
         return blocks
 
+    worded = blocks
+
     def stored(self) -> dict[str, object]:
         return {"levels": self.levels, "rare": self.rare}
 
@@ -363,6 +394,9 @@ class _Texts:
             blocks.append(np.array([[len(text), len(text.split())] for text in texts], dtype=float).reshape(-1, 2))
             blocks.append(_weighted(_HASH.transform(texts), weights) @ directions.T)
         return blocks
+
+    def worded(self, columns: Sequence[np.ndarray]) -> list[sparse.csr_matrix[Any]]:
+        return [_weighted(_HASH.transform(texts), w) for texts, (w, _) in zip(columns, self.words, strict=True)]
 
     def stored(self) -> dict[str, object]:
         packed = [{"weights": pack(weights, "<f8"), "directions": pack(rows, "<f8")} for weights, rows in self.words]

@@ -142,7 +142,8 @@ def _read_state(stored: object, reader: Reader, k: int) -> tuple[tuple[int, ...]
     if list(members) != sorted(set(members)) or not set(members) <= set(range(k)):
         raise ValueError("the models that have run must be distinct positions in rising order.")
     change, width = Changes.read(stored["change"], k), reader.width(members)
-    quality, cost = Estimate.read(stored["quality"], width, change.low, change.high), None
+    words_end = 0 if reader.words is None else reader.of_queries
+    quality, cost = Estimate.read(stored["quality"], width, change.low, change.high, words_end), None
     if len(members) < k:
         cost = Estimate.read(stored["cost"], width + len(members), np.zeros(k), np.full(k, np.inf))
     return members, State(quality, cost, change)

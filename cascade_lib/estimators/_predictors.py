@@ -289,27 +289,38 @@ class Isotonic:
 
 
 class Estimate:
-    """Fitted columns whose predictions are cut off at bounds, and calibrated if there is an isotonic regression."""
+    """Fitted columns whose predictions are cut off at bounds, and calibrated if there is an isotonic regression.
 
-    def __init__(self, columns: Columns, low: np.ndarray | float, high: np.ndarray | float) -> None:
-        self._columns, self._low, self._high = columns, low, high
+    With a `blend` they are mixed with what the words say, which is this share of the mixture, and stands in the k
+    columns of the input that end at `words_end`.
+    """
+
+    def __init__(self, columns: Columns, low: np.ndarray | float, high: np.ndarray | float, words_end: int = 0) -> None:
+        self._columns, self._low, self._high, self._words_end = columns, low, high, words_end
+        self.blend = 0.0
         self.isotonic: Isotonic | None = None
 
     def predict(self, known: Table) -> np.ndarray:
         """Return estimates for all models, shape (m, k)."""
         estimate = np.clip(self._columns.predict(known), self._low, self._high)
+        if self.blend:
+            said = known[:, self._words_end - estimate.shape[1] : self._words_end]
+            estimate = (1 - self.blend) * estimate + self.blend * said
         return estimate if self.isotonic is None else self.isotonic.predict(estimate)
 
     def stored(self) -> dict[str, object]:
         """Return it as plain values, without the bounds."""
         isotonic = None if self.isotonic is None else self.isotonic.stored()
-        return {"columns": self._columns.stored(), "isotonic": isotonic}
+        return {"columns": self._columns.stored(), "blend": self.blend, "isotonic": isotonic}
 
     @classmethod
-    def read(cls, stored: object, p: int, low: np.ndarray, high: np.ndarray) -> Estimate:
+    def read(cls, stored: object, p: int, low: np.ndarray, high: np.ndarray, words_end: int = 0) -> Estimate:
         """Return what was stored, provided that it has p inputs and an output for each bound."""
-        stored = exactly(stored, "columns", "isotonic")
-        estimate = cls(Columns.read(stored["columns"], p, len(low)), low, high)
+        stored = exactly(stored, "columns", "blend", "isotonic")
+        estimate = cls(Columns.read(stored["columns"], p, len(low)), low, high, words_end)
+        estimate.blend = listed([stored["blend"]], float)[0]
+        if not 0 <= estimate.blend <= 1 or (estimate.blend and not words_end):
+            raise ValueError("a blend must be a share from 0 to 1, and needs words.")
         if stored["isotonic"] is not None:
             estimate.isotonic = Isotonic.read(stored["isotonic"], len(low))
         return estimate

@@ -20,6 +20,7 @@ from ._encoding import Encoder, Reader, Recent, Table, beside, keys
 from ._fitted import FUTURES, KEPT, FittedEstimator, State
 from ._predictors import Columns, Estimate, Isotonic
 from ._revisions import Changes
+from ._words import Words, blend_weight
 from .base import Beliefs
 
 # While scikit-learn works it changes the filters for warnings of the whole program, which two threads must not do at
@@ -77,9 +78,14 @@ class LearnedEstimator(BaseEstimator):
     *Features.* Numbers and truth values are used as they are, with the median and an indicator where they are missing.
     A label has one column for each of its up to 100 most frequent levels. Strings with more than 20 levels, and more
     than a fourth as many as there are distinct training queries, are free text: of them the numbers of letters and
-    words are read, and the position along 32 directions of hashed words. A missing text is an empty one. Of a date the
+    words are read, the position along 32 directions of hashed words, and, with the default learner, what a logistic
+    regression on words and labels says of every model; see *Words*. A missing text is an empty one. Of a date the
     days since the first one in training are read, and if there is a time of day, the hour and the weekday. A date may
     also be given as ISO text later on. What else a column holds is refused by name.
+
+    *Words.* Trees read many words badly, a logistic regression reads them well. Its estimates, made for each query
+    without its fold, are features of the trees; and the estimate is a mixture of both, for each set of models with the
+    weight that has the least squared error on held-out queries: usually some share before a call, little after one.
 
     *Answers.* Tables of numbers are used as they are. Tables of labels, such as the answers to a multiple-choice
     question, say for each model that has run which share of the others agrees with it, and, if there are at most 20
@@ -164,6 +170,7 @@ class LearnedEstimator(BaseEstimator):
         self._reader = Reader.fitted(train, _seeded(Encoder() if self.features is None else self.features, self.seed))
         self._keys, self._folds = self._split(keys(train.query))
         self._train = train
+        self._read_words()
         self._recent: Recent[_Queries] = Recent(KEPT)
         self._own = self._recent.get(train.query, self._read)
         self._quality_fits: dict[tuple[int, ...], _CrossFit] = {}
@@ -257,10 +264,31 @@ class LearnedEstimator(BaseEstimator):
         order = np.random.default_rng(self.seed).permutation(len(distinct))
         return pd.Index(distinct), np.append(order % self.folds, _NEW)
 
+    def _read_words(self) -> None:
+        """Learn what words say, for each fold without it, if there are free texts and nobody has chosen how to read."""
+        self._words: list[Words] = []
+        encoder = self._reader.features
+        if self.quality is not None or not isinstance(encoder, Encoder) or "texts" not in encoder.names_:
+            return
+        known, quality = self._reader.known(self._train.query), self._train.quality
+        words, fold, bounds = encoder.words(known), self._fold_of(known), (quality.min(axis=0), quality.max(axis=0))
+        used = [fold != held_out for held_out in (*range(fold.max() + 1), _NEW)]
+        self._words = [Words.fitted(words[rows], quality[rows], *bounds) for rows in used]
+        self._reader.words = self._words[_NEW]
+
     def _read(self, query: pd.DataFrame) -> _Queries:
+        encoded, known = self._reader.queries(query), self._reader.known(query)
+        fold = self._fold_of(known)
+        if self._words and (fold != _NEW).any():
+            words = self._reader.features.words(known)
+            for number in set(fold.tolist()) - {_NEW}:
+                rows = np.flatnonzero(fold == number)
+                encoded[rows, -len(self.models_) :] = self._words[number].predict(words[rows])
+        return _Queries(encoded, fold)
+
+    def _fold_of(self, known: pd.DataFrame) -> np.ndarray:
         # The indexer is −1 for keys that are new, and the last entry is the fold of these.
-        encoded = self._reader.queries(query)
-        return _Queries(encoded, self._folds[self._keys.get_indexer(pd.Index(keys(self._reader.known(query))))])
+        return self._folds[self._keys.get_indexer(pd.Index(keys(known)))]
 
     def _known(self, evidence: Evidence, members: Sequence[int], rows: np.ndarray) -> tuple[Table, np.ndarray]:
         """Return all that is known of some queries once the models `members` have run, and the folds of the queries."""
@@ -278,8 +306,9 @@ class LearnedEstimator(BaseEstimator):
             known, fold = self._known_of_train(members)
             quality = self._train.quality
             bounds = quality.min(axis=0), quality.max(axis=0)
+            words_end = self._reader.of_queries if self._words else 0
             self._quality_fits[members] = _CrossFit(
-                self._quality, known, quality, fold, bounds, calibrate=self.calibrate
+                self._quality, known, quality, fold, bounds, calibrate=self.calibrate, words_end=words_end
             )
         return self._quality_fits[members]
 
@@ -322,12 +351,18 @@ class _CrossFit:
         bounds: tuple[np.ndarray | float, np.ndarray | float],
         *,
         calibrate: bool,
+        words_end: int = 0,
     ) -> None:
         self._models = truth.shape[1]
         # The last fit, number −1 and so that of _NEW, leaves no fold out.
         used = [fold != held_out for held_out in (*range(fold.max() + 1), _NEW)]
-        self.fits = [Estimate(Columns.fitted(learner, known[rows], truth[rows]), *bounds) for rows in used]
+        self.fits = [Estimate(Columns.fitted(learner, known[rows], truth[rows]), *bounds, words_end) for rows in used]
         self.held_out = self.predict(known, fold)
+        if words_end:
+            said = np.asarray(known[:, words_end - self._models : words_end])
+            for fit in self.fits:
+                fit.blend = blend_weight(self.held_out, said, truth)
+            self.held_out = self.predict(known, fold)
         if calibrate:
             # A fold's calibrator has seen held-out estimates and truth of the other folds only.
             for fit, rows in zip(self.fits, used, strict=True):
