@@ -26,6 +26,10 @@ const tables = () => document.querySelectorAll("article table.dataframe").forEac
 // The names of controls must hold the words that are seen on them.
 const names = () => {
   document.querySelectorAll("summary[aria-label]").forEach((summary) => summary.removeAttribute("aria-label"));
+  document.querySelectorAll(".bd-sidebar-primary details > summary").forEach((summary) => {
+    const above = summary.closest("li").querySelector("a").textContent.trim();
+    summary.setAttribute("aria-label", `Pages under ${above}`);
+  });
   document.querySelectorAll(".search-button-field").forEach((button) => button.removeAttribute("aria-label"));
 };
 
