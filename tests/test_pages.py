@@ -457,8 +457,10 @@ def test_a_live_figure_can_be_used_with_keys_and_pointer(opened):
         for handle in figure.find_elements("css selector", "[data-drag]"):
             opened.execute_script(TO_THE_MIDDLE, slider, handle)
             WebDriverWait(opened, 10).until(lambda _, h=handle: at_rest(h))  # pictures above may still arrive
+            opened.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", handle)
             middle = value.text
-            aside = {"x": (40, 0), "y": (0, 40), "xy": (40, -20)}[handle.get_attribute("data-drag")]
+            right = -40 if handle.rect["x"] > opened.execute_script("return innerWidth") / 2 else 40
+            aside = {"x": (right, 0), "y": (0, 40), "xy": (right, -20)}[handle.get_attribute("data-drag")]
             ActionChains(opened).click_and_hold(handle).move_by_offset(*aside).release().perform()
             assert value.text != middle
 

@@ -86,19 +86,20 @@
     tip.style[found.x > width / 2 ? "left" : "right"] = "auto";
   };
   for (const panel of panels) {
-    const { drawing, tip } = panel;
+    const { drawing } = panel;
+    let number = 0; // with the keyboard, arrow keys go from mark to mark
+    const atFocus = () => tell(panel, document.activeElement === drawing ? marks(drawing)[number] : null);
     drawing.addEventListener("pointermove", (event) => {
       const here = inside(drawing, event), far = (point) => Math.hypot(point.x - here.x, point.y - here.y);
       const nearest = (points) => points.reduce((a, b) => (a && far(a) <= far(b) ? a : b), null);
       const found = [marks(drawing), corners(drawing)].map(nearest).find((point) => point && far(point) < 14);
       tell(panel, found);
     });
-    drawing.addEventListener("pointerleave", () => tell(panel, null));
+    drawing.addEventListener("pointerleave", atFocus);
     if (!marks(drawing).length) continue;
-    let number = 0; // with the keyboard, arrow keys go from mark to mark
     drawing.setAttribute("tabindex", "0");
     drawing.setAttribute("data-lm-suppress-shortcuts", "true");
-    drawing.addEventListener("focus", () => tell(panel, marks(drawing)[number]));
+    drawing.addEventListener("focus", atFocus);
     drawing.addEventListener("blur", () => tell(panel, null));
     drawing.addEventListener("keydown", (event) => {
       const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key], all = marks(drawing);
