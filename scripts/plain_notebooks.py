@@ -123,8 +123,8 @@ def frame(part: dict, state: dict) -> str:
 
 
 def plain_words(text: str) -> str:
-    """Return a text without its HTML tags."""
-    return html.unescape(re.sub(r"<[^>]+>", "", text)).strip()
+    """Return a text without its HTML tags and its style."""
+    return html.unescape(re.sub(r"<style>.*?</style>|<[^>]+>", "", text, flags=re.S)).strip()
 
 
 def markdown_cell(name: str, source: str) -> NotebookNode:

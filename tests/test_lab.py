@@ -136,6 +136,8 @@ def moved(browser):
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", handle)
     handle.send_keys("\ue014")  # arrow right
     until(lambda: browser.execute_script(shown, FRAME) != before, "the slider did not move the figure")
+    until(lambda: handle.get_attribute("aria-label"), "the slider has no name")
+    assert handle.get_attribute("aria-valuetext") in texts(browser, ".jp-OutputArea-output .widget-readout")
 
 
 def test_sliders_move_before_any_cell_has_run_once_the_notebook_is_trusted(browser, lab):

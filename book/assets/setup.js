@@ -19,43 +19,6 @@
   });
 })();
 
-// The widgets give a slider's handle neither a name nor a value in words, and a frame no alternative text. The text below
-// a figure says what it shows; what a reader who cannot see it needs here is where the sliders stand.
-(() => {
-  const set = (element, name, value) => {
-    if (element.getAttribute(name) !== value) element.setAttribute(name, value);
-  };
-  const describe = (explorer) => {
-    const places = [...explorer.querySelectorAll(".widget-hslider, .jupyter-widget-hslider")].map((slider) => {
-      const [handle, label, readout] = ["[role=slider]", ".widget-label", ".widget-readout"].map((part) =>
-        slider.querySelector(part),
-      );
-      if (!(handle && label && readout)) return "";
-      set(handle, "aria-label", label.textContent);
-      set(handle, "aria-valuetext", readout.textContent);
-      readout.removeAttribute("contenteditable"); // it would be a tab stop without a name
-      return `${label.textContent} ${readout.textContent}`;
-    });
-    const words = `Figure at ${places.join(", ")}; described below.`;
-    explorer.querySelectorAll("img").forEach((image) => set(image, "alt", words));
-  };
-  let waiting = false;
-  const later = () => {
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => {
-      waiting = false;
-      document.querySelectorAll(".cascade-explorer").forEach(describe);
-    });
-  };
-  const attributeFilter = ["aria-valuetext"];
-  const watch = () =>
-    new MutationObserver(later).observe(document.body, {
-      subtree: true, childList: true, characterData: true, attributes: true, attributeFilter,
-    });
-  document.addEventListener("DOMContentLoaded", watch);
-})();
-
 // The widgets' own script is large, and starts only once an explorer comes near, or the page is to be printed.
 (() => {
   const source = document.currentScript.src.replace("setup.js", "widgets/embed.js");

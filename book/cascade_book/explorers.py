@@ -12,12 +12,16 @@ from __future__ import annotations
 
 import functools
 import io
+import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import ipywidgets as widgets
 import matplotlib.pyplot as plt
 import numpy as np
+from IPython import get_ipython
+from IPython.display import HTML, display
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -153,7 +157,8 @@ def explorer2(
     layout = _wide()
     rows = [_stack([_image(draw(a, b), layout) for b in second], start[1], layout) for a in first]
     stack = _stack(rows, start[0], layout)
-    sliders = [_slider(*parts) for parts in zip((first, second), labels, units, start, strict=True)]
+    width = max(map(len, labels))  # so that both tracks begin at the same place
+    sliders = [_slider(*parts, width) for parts in zip((first, second), labels, units, start, strict=True)]
     widgets.jslink((sliders[0], "index"), (stack, "selected_index"))
     for row in rows:
         widgets.jslink((sliders[1], "index"), (row, "selected_index"))
@@ -182,22 +187,31 @@ def _stack(children: Sequence[widgets.Widget], start: int, layout: widgets.Layou
     return stack
 
 
-def _slider(values: Sequence[object], label: str, unit: str, start: int) -> widgets.SelectionSlider:
+def _slider(
+    values: Sequence[object], label: str, unit: str, start: int, width: int | None = None
+) -> widgets.SelectionSlider:
     return widgets.SelectionSlider(
         options=[(f"{_shown(value)} {unit}".rstrip(), place) for place, value in enumerate(values)],
         index=start,
         description=label,
         layout=widgets.Layout(width="100%", max_width="560px"),
-        style={"description_width": "initial"},
+        style={"description_width": f"{width}ch" if width else "initial"},
         continuous_update=True,
     )
 
 
 def _explorer(sliders: Sequence[widgets.SelectionSlider], stack: widgets.Stack, alt: str) -> widgets.VBox:
-    words = widgets.HTML(f"<p class='cascade-explorer-text'>{alt}</p>")
+    words = widgets.HTML(f"<style>{_asset('explorers.css')}</style><p class='cascade-explorer-text'>{alt}</p>")
+    if get_ipython() is not None:
+        display(HTML(f"<script>{_asset('explorers.js')}</script>"))
     box = widgets.VBox([*sliders, stack, words], layout=widgets.Layout(width="100%"))
     box.add_class("cascade-explorer")
     return box
+
+
+def _asset(name: str) -> str:
+    """Return a file of this folder without its comments."""
+    return re.sub(r"^// .*\n", "", (Path(__file__).parent / name).read_text(encoding="utf-8"), flags=re.M)
 
 
 def _with_finer(
@@ -221,6 +235,7 @@ def _with_finer(
         for slider, old, new, unit in zip(sliders, coarse, finer, units, strict=True):
             nearest = int(np.abs(np.subtract(new, old[slider.index])).argmin())
             fine.append(_slider(new, slider.description, unit, nearest))
+            fine[-1].style.description_width = slider.style.description_width
         back = widgets.Button(description="stored steps", tooltip="Back to the figures that need no kernel")
         back.add_class("cascade-explorer-stored")
         back.on_click(lambda _: setattr(box, "children", stored))
