@@ -15,6 +15,7 @@ from book_index import ROOT
 from nbformat import read
 from nbformat.sign import NotebookNotary
 from plain_notebooks import write_book
+from selenium.webdriver import ActionChains
 
 NEEDED = "01_one_question.ipynb", "05_supermodels.ipynb", "06_cascading.ipynb"
 PATIENCE = 180  # seconds until something that should happen is given up
@@ -146,6 +147,18 @@ def test_sliders_move_before_any_cell_has_run_once_the_notebook_is_trusted(brows
     NotebookNotary(data_dir=str(data)).sign(read(folder / name, as_version=4))
     opened(browser, lab, name)
     moved(browser)
+
+
+def test_a_live_figure_takes_the_arrow_keys(browser, lab):
+    _, folder, data = lab
+    name = "20_scaling_out.ipynb"
+    NotebookNotary(data_dir=str(data)).sign(read(folder / name, as_version=4))
+    opened(browser, lab, name)
+    (slider,) = until(lambda: all_of(browser, ".live-figure input[type=range]"), "the figure did not come to life")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'}); arguments[0].focus()", slider)
+    before = slider.get_attribute("aria-valuetext")
+    ActionChains(browser).send_keys("\ue012").perform()  # arrow left
+    until(lambda: slider.get_attribute("aria-valuetext") != before, "the slider did not move")
 
 
 def test_it_runs_from_top_to_bottom_and_its_slider_moves(browser, lab):

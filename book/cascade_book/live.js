@@ -27,8 +27,13 @@
     return { drawing, axes, tip: make("div", drawing.parentElement, { class: "live-tip", role: "status", hidden: "" }) };
   });
 
-  // The slider. Lumino's attribute keeps JupyterLab's shortcuts from taking its arrow keys.
-  const row = make("label", figure, { class: "live-slider", "data-lm-suppress-shortcuts": "true" });
+  // The slider. JupyterLab would take its arrow keys, by shortcuts and by moving the focus to the cell.
+  const keepsKeys = (element) => {
+    element.setAttribute("data-lm-suppress-shortcuts", "true");
+    element.addEventListener("keydown", (event) => event.key.startsWith("Arrow") && event.stopPropagation());
+  };
+  const row = make("label", figure, { class: "live-slider" });
+  keepsKeys(row);
   make("span", row, {}, data.label);
   const slider = make("input", row, { type: "range", min: 0, max: data.places - 1, value: data.start });
   slider.setAttribute("aria-label", data.label);
@@ -98,7 +103,7 @@
     drawing.addEventListener("pointerleave", atFocus);
     if (!marks(drawing).length) continue;
     drawing.setAttribute("tabindex", "0");
-    drawing.setAttribute("data-lm-suppress-shortcuts", "true");
+    keepsKeys(drawing);
     drawing.addEventListener("focus", atFocus);
     drawing.addEventListener("blur", () => tell(panel, null));
     drawing.addEventListener("keydown", (event) => {
