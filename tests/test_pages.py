@@ -307,8 +307,22 @@ def test_intervals_stand_on_one_line(opened):
     assert not wrapped
 
 
-def test_a_figure_opens_above_the_page_and_closes(opened):
+def of_live(image):
+    return image.find_parent(class_="live-figure")
+
+
+def test_figures_keep_their_shape(opened):
+    stretched = opened.execute_script(
+        "return [...document.querySelectorAll('article a.enlarge img')].filter(e => e.complete && e.clientWidth &&"
+        " Math.abs(e.naturalHeight / e.naturalWidth * e.clientWidth - e.clientHeight) > 3).map(e => e.alt.slice(0, 40))"
+    )
+    assert not stretched
+
+
+def test_a_figure_opens_above_the_page_and_closes(opened, page):
     links = opened.find_elements("css selector", "article a.enlarge")
+    pictures = [image for image in soup(page).select("article :is(.cell_output, figure) img") if not of_live(image)]
+    assert len(links) == len(pictures)
     if not links:
         return
     assert links[0].get_attribute("aria-label").startswith("Enlarge: ")

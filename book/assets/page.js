@@ -34,14 +34,18 @@ const names = () => {
 };
 
 // A figure can be enlarged: its link leads to the file, and opens it above the page where scripts run.
-const figures = () => document.querySelectorAll("article .cell_output img, article figure > img").forEach((image) => {
-  if (image.closest("a, .cascade-explorer")) return;
-  const link = document.createElement("a");
+const FIGURES = "article .cell_output img, article figure img";
+const figures = () => document.querySelectorAll(FIGURES).forEach((image) => {
+  if (image.closest(".cascade-explorer, .live-figure, a:not(.image-reference)")) return;
+  // Sphinx links those that are smaller than their file.
+  const link = image.closest("a") ?? document.createElement("a");
+  if (!link.contains(image)) {
+    image.replaceWith(link);
+    link.append(image);
+  }
   link.href = image.src;
-  link.className = "enlarge";
+  link.classList.add("enlarge");
   link.setAttribute("aria-label", `Enlarge: ${image.alt.slice(0, 80)}`);
-  image.replaceWith(link);
-  link.append(image);
   link.addEventListener("click", (event) => {
     event.preventDefault();
     enlarged(image);
