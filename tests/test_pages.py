@@ -320,6 +320,8 @@ def test_figures_keep_their_shape(opened):
 
 
 def test_a_figure_opens_above_the_page_and_closes(opened, page):
+    from selenium.webdriver.support.ui import WebDriverWait
+
     links = opened.find_elements("css selector", "article a.enlarge")
     pictures = [image for image in soup(page).select("article :is(.cell_output, figure) img") if not of_live(image)]
     assert len(links) == len(pictures)
@@ -330,7 +332,8 @@ def test_a_figure_opens_above_the_page_and_closes(opened, page):
     (dialog,) = opened.find_elements("css selector", "dialog[open]")
     assert dialog.find_element("tag name", "img").get_attribute("alt")
     dialog.find_element("tag name", "button").send_keys("\ue00c")  # escape
-    assert not opened.find_elements("css selector", "dialog")
+    # The browser tells of the closing a moment later, and then the dialog is taken away.
+    WebDriverWait(opened, 10).until(lambda b: not b.find_elements("css selector", "dialog"))
 
 
 def test_no_code_of_the_reference_is_cut_off(opened, page):
